@@ -1,0 +1,1 @@
+"""Locked data: DICOM in, cases out. Knows nothing of containers or metrics."""

@@ -1,0 +1,1 @@
+"""Containers: admission, posture, contracts, sessions. Knows nothing of truth or metrics."""

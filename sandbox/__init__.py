@@ -1,0 +1,1 @@
+"""The exam: protocol, evaluation, scoring, disclosure, ledger, report and command line."""

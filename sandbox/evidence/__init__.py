@@ -1,0 +1,1 @@
+"""Tamper evidence: ledger, signed checkpoints, proofs, dossier and its offline verification."""

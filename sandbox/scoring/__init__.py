@@ -1,0 +1,1 @@
+"""Pure statistics over scored cases: arrays in, estimates out."""
