@@ -1,0 +1,41 @@
+# Proctor. `make demo` shows one evaluation from end to end; `make test` runs every test.
+# DATA=<folder> takes a real folder instead of synthetic radiographs, MAPPING=<file> says how to read its table.
+
+PROCTOR := .venv/bin/proctor
+UV := .venv/bin/uv
+
+.PHONY: demo test lint lock clean
+
+demo: .venv/.runtime
+	@setup/machine.sh
+	@$(PROCTOR) demo $(if $(DATA),--data "$(DATA)") $(if $(MAPPING),--mapping "$(MAPPING)") $(ARGS)
+
+test: .venv/.development
+	@setup/machine.sh busybox-static chromium dcmtk tesseract-ocr
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: .venv/.development
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+.venv/.runtime: requirements.lock setup/environment.sh
+	@setup/machine.sh
+	@echo "proctor: making .venv from requirements.lock" >&2
+	@setup/environment.sh requirements.lock
+	@touch $@
+
+.venv/.development: requirements-dev.lock .venv/.runtime
+	@setup/environment.sh requirements-dev.lock
+	@touch $@
+
+# The lock files name no host: uv.lock does, so it is not kept.
+lock:
+	$(UV) lock -q --upgrade
+	$(UV) export -q --frozen --no-header --no-emit-project --no-default-groups --group build -o requirements.lock
+	$(UV) export -q --frozen --no-header --no-emit-project --no-default-groups --group build --group dev -o requirements-dev.lock
+	$(UV) export -q --frozen --no-header --only-group bootstrap -o setup/bootstrap.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
