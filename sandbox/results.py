@@ -294,8 +294,9 @@ class Results:
     """Results of one evaluation.
 
     ``analyses`` always holds both failure rules in the order worst_case, excluded; ``chosen`` names the one
-    that the protocol registered, on which ``acceptance`` and ``verdict`` rest. ``verdict`` is ``not_met`` when
-    any criterion is not met, else ``cannot_tell`` when any cannot be told, else ``met``; None without criteria.
+    that the protocol registered, on which ``acceptance`` and ``verdict`` rest. ``verdict`` is ``not_met``
+    when any criterion is not met, else ``cannot_tell`` when any cannot be told, else ``met``; None without
+    criteria.
     """
 
     schema: str = SCHEMA
