@@ -1,0 +1,136 @@
+"""Answers of a container: one strict, bounded JSON object a line.
+
+The text comes from a program that may be hostile. Whatever RFC 8259 leaves to the reader (duplicate names,
+numbers beyond range, nesting depth) is a refusal here, so that every reader of an answer sees the same one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from runners.failures import CaseFailed, FailureCode, RefusalCode
+
+# An honest answer has two objects; brackets beyond this are refused before the parser recurses into them.
+_BRACKETS = 16
+_DIGITS = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NumberRange:
+    """The closed range of one number in an answer."""
+
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A well-formed reply: numbers by name, or the refusal in their place."""
+
+    values: dict[str, float] | None
+    refusal: RefusalCode | None
+
+
+def answer_ranges(task: Mapping[str, Any]) -> dict[str, NumberRange]:
+    """Read from ``task`` which numbers an answer must hold.
+
+    ``{"output": {"score": {"minimum": 0, "maximum": 1}}}`` asks for one number ``score``.
+
+    Raises:
+        ValueError: there is no output, or a range is not two ordered numbers.
+    """
+    output = task.get("output")
+    if not isinstance(output, Mapping) or not output:
+        raise ValueError("task has no output: name the numbers that an answer must hold")
+    ranges = {}
+    for name, bounds in output.items():
+        minimum, maximum = float(bounds["minimum"]), float(bounds["maximum"])
+        if not (math.isfinite(minimum) and math.isfinite(maximum) and minimum < maximum):
+            raise ValueError(f"output {name}: minimum must be less than maximum")
+        ranges[str(name)] = NumberRange(minimum=minimum, maximum=maximum)
+    return ranges
+
+
+def parse_object(line: bytes) -> dict[str, Any]:
+    """Read one JSON object from one line.
+
+    Raises:
+        CaseFailed: GARBAGE when it is anything else.
+    """
+    if line.count(b"{") + line.count(b"[") > _BRACKETS:
+        raise CaseFailed(FailureCode.GARBAGE, "nested too deeply")
+    try:
+        value = _DECODER.decode(line.decode("utf-8", "strict"))
+    except (ValueError, RecursionError) as error:
+        raise CaseFailed(FailureCode.GARBAGE, f"not strict JSON in UTF-8 ({type(error).__name__})") from None
+    if not isinstance(value, dict):
+        raise CaseFailed(FailureCode.GARBAGE, "not a JSON object")
+    return value
+
+
+def parse_answer(line: bytes, case: str, ranges: Mapping[str, NumberRange]) -> Answer:
+    """Read the reply to ``case`` from one line of output.
+
+    Raises:
+        CaseFailed: GARBAGE, WRONG_CASE or OUT_OF_RANGE.
+    """
+    value = parse_object(line)
+    if value.keys() not in ({"case", "answer"}, {"case", "refused"}):
+        raise CaseFailed(FailureCode.GARBAGE, "the keys are not case and answer, nor case and refused")
+    if not isinstance(value["case"], str):
+        raise CaseFailed(FailureCode.GARBAGE, "the case is not text")
+    if value["case"] != case:
+        raise CaseFailed(FailureCode.WRONG_CASE)
+    if "refused" in value:
+        try:
+            return Answer(values=None, refusal=RefusalCode(value["refused"]))
+        except ValueError:
+            raise CaseFailed(FailureCode.GARBAGE, "the refusal is not in the closed list") from None
+    answer = value["answer"]
+    if not isinstance(answer, dict) or answer.keys() != ranges.keys():
+        raise CaseFailed(FailureCode.GARBAGE, "the answer does not hold exactly the agreed numbers")
+    values = {}
+    for name, bounds in ranges.items():
+        number = answer[name]
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise CaseFailed(FailureCode.GARBAGE, "a value of the answer is not a number")
+        if not bounds.minimum <= number <= bounds.maximum:
+            raise CaseFailed(FailureCode.OUT_OF_RANGE)
+        values[name] = float(number)
+    return Answer(values=values, refusal=None)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError("duplicate name")
+    return value
+
+
+def _refuse_constant(_name: str) -> float:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError("number too long")
+    return int(digits)
+
+
+def _bounded_float(digits: str) -> float:
+    value = float(digits)
+    if len(digits) > _DIGITS * 2 or not math.isfinite(value):
+        raise ValueError("number too long or too large")
+    return value
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_constant=_refuse_constant,
+    parse_int=_bounded_int,
+    parse_float=_bounded_float,
+)
