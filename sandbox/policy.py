@@ -1,0 +1,225 @@
+"""The policy: the institution's own rules, as checked YAML. A protocol may be stricter, never looser.
+
+The shipped ``policies/default.yaml`` gives every rule with its reason.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from runners.limits import Limits
+from runners.posture import Posture, numeric_user
+from sandbox.canonical import digest
+from sandbox.errors import PolicyError
+from sandbox.protocol import Protocol
+from sandbox.yamlfile import Where, mistakes_error, read_yaml, validate
+
+_UNITS = {"B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
+_SIZE = re.compile(r"^([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(B|[KMGT]iB)$")
+
+
+def _size(value: object) -> object:
+    """Read ``4 GiB`` as bytes; a bare number is refused, because nobody sees its unit."""
+    found = _SIZE.match(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("must be a size with its unit, such as `512 MiB` or `4 GiB`.")
+    return int(float(found[1]) * _UNITS[found[2].upper()])
+
+
+Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, le=604_800)]
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EngineChoice(_Part):
+    """Where the container engine is, and which of its runtimes to use. None: the engine's default."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^(unix|tcp|ssh)://\S{1,200}$")] | None = None
+    runtime: Word | None = None
+
+
+class Waiver(_Part):
+    """A control that may be missing here, with the person who answers for it and the day it ends."""
+
+    control: Word
+    reason: Sentence
+    approved_by: Sentence
+    until: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+
+
+class Isolation(_Part):
+    """Choices of isolation; controls that Proctor always requires are not choices and not listed."""
+
+    user: Annotated[str, StringConstraints(pattern=r"^\d{1,9}:\d{1,9}$")] = "65532:65532"
+    tmp_executable: bool = False
+    seccomp_profile: str | None = None
+    required: tuple[Word, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
+
+
+class ContainerLimits(_Part):
+    """What one container may use. Sizes carry their unit."""
+
+    memory: Size = 4 * 2**30
+    cpus: Annotated[float, Field(gt=0, le=1024)] = 2.0
+    pids: Count = 256
+    tmp: Size = 512 * 2**20
+    tmp_inodes: Count = 20_000
+    shm: Size = 64 * 2**20
+    shm_inodes: Count = 1_024
+    open_files: Count = 1_024
+    seconds_to_ready: Seconds = 120.0
+    seconds_per_case: Seconds = 60.0
+    seconds_per_run: Seconds = 86_400.0
+    seconds_to_stop: Seconds = 2.0
+    answer: Size = 64 * 2**10
+    stray: Size = 8 * 2**20
+    log_tail: Size = 64 * 2**10
+    starts_in_a_row: Count = 3
+    failures_in_a_row: Count = 25
+
+
+class Admission(_Part):
+    """What an image archive may be. It is read, never run, at admission."""
+
+    archive: Size = 20 * 2**30
+    unpacked: Size = 40 * 2**30
+    layers: Count = 128
+    files: Count = 1_000_000
+    architectures: tuple[Word, ...] = Field(default=("amd64",), min_length=1)
+    root_user: Literal["refuse", "replace"] = "refuse"
+
+
+class Disclosure(_Part):
+    """What may leave the institution. The rules proper come with releases; the cell minimum holds now."""
+
+    minimum_cell: Annotated[int, Field(ge=1)] = 10
+
+
+class Verification(_Part):
+    """How much of a locked hold-out is read again before and after each run."""
+
+    before: Literal["full", "sample"] = "full"
+    after: Literal["full", "sample"] = "full"
+    sample_above: Size = 50 * 2**30
+    sample_files: Count = 1_000
+
+
+class Policy(_Part):
+    """A checked policy."""
+
+    proctor: Literal["policy/1"]
+    name: Word
+    description: Sentence | None = None
+    engine: EngineChoice = EngineChoice()
+    isolation: Isolation = Isolation()
+    limits: ContainerLimits = ContainerLimits()
+    admission: Admission = Admission()
+    disclosure: Disclosure = Disclosure()
+    verification: Verification = Verification()
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The plain mapping that the digest covers: every rule, defaults filled in, sizes in bytes."""
+        return self.model_dump(mode="json")
+
+    @property
+    def digest(self) -> str:
+        """``sha256:`` and the hex digest of the canonical JSON of :attr:`document`."""
+        return digest(self.document)
+
+    def posture(self, today: date) -> Posture:
+        """Return the isolation to run under; waivers count until the end of their last day."""
+        isolation = self.isolation
+        return Posture(
+            runtime=self.engine.runtime,
+            seccomp_profile=Path(isolation.seccomp_profile) if isolation.seccomp_profile else None,
+            user=isolation.user,
+            tmp_executable=isolation.tmp_executable,
+            required=isolation.required,
+            waived=tuple(waiver.control for waiver in self.waivers_in_force(today)),
+        )
+
+    def waivers_in_force(self, today: date) -> tuple[Waiver, ...]:
+        """Return the waivers that have not run out on ``today``."""
+        return tuple(w for w in self.isolation.waivers if date.fromisoformat(w.until) >= today)
+
+    def container_limits(self, protocol: Protocol | None = None) -> Limits:
+        """Return the limits of a container; a protocol's clocks are lowered to the policy's, never the reverse."""
+        limits = self.limits
+        per_case, per_run = limits.seconds_per_case, limits.seconds_per_run
+        if protocol is not None:
+            per_case = min(per_case, protocol.limits.seconds_per_case)
+            per_run = min(per_run, protocol.limits.seconds_per_run)
+        return Limits(
+            memory_bytes=limits.memory,
+            cpus=limits.cpus,
+            pids=limits.pids,
+            tmp_bytes=limits.tmp,
+            tmp_inodes=limits.tmp_inodes,
+            shm_bytes=limits.shm,
+            shm_inodes=limits.shm_inodes,
+            open_files=limits.open_files,
+            seconds_to_ready=limits.seconds_to_ready,
+            seconds_per_case=per_case,
+            seconds_per_run=per_run,
+            seconds_to_stop=limits.seconds_to_stop,
+            answer_bytes=limits.answer,
+            stray_bytes=limits.stray,
+            log_tail_bytes=limits.log_tail,
+            starts_in_a_row=limits.starts_in_a_row,
+            failures_in_a_row=limits.failures_in_a_row,
+        )
+
+    def sampling(self, hold_out_bytes: int, when: Literal["before", "after"]) -> int | None:
+        """Return how many files to verify ``when``; None: all of them."""
+        if getattr(self.verification, when) == "full" or hold_out_bytes <= self.verification.sample_above:
+            return None
+        return self.verification.sample_files
+
+
+def load_policy(path: Path) -> Policy:
+    """Read and check a policy.
+
+    Raises:
+        PolicyError: every mistake, each with file, line and path.
+    """
+    document = read_yaml(path, PolicyError)
+    policy = validate(document, Policy, PolicyError)
+    mistakes = _find_mistakes(policy)
+    if mistakes:
+        raise mistakes_error(document, mistakes, PolicyError)
+    return policy
+
+
+def _find_mistakes(policy: Policy) -> list[tuple[Where, str]]:
+    found: list[tuple[Where, str]] = []
+    limits = policy.limits
+    if numeric_user(policy.isolation.user) is None:
+        found.append((("isolation", "user"), "must not be root (uid 0)."))
+    for index, waiver in enumerate(policy.isolation.waivers):
+        where: Where = ("isolation", "waivers", index)
+        if waiver.control in policy.isolation.required:
+            found.append(((*where, "control"), "is required and waived at once."))
+        try:
+            date.fromisoformat(waiver.until)
+        except ValueError:
+            found.append(((*where, "until"), "is not a day of the calendar (YYYY-MM-DD)."))
+    if limits.memory < 16 * 2**20:
+        found.append((("limits", "memory"), "must be at least 16 MiB."))
+    if limits.tmp + limits.shm > limits.memory:
+        found.append((("limits", "tmp"), "and shm live in memory and must fit into it together."))
+    if limits.seconds_per_case > limits.seconds_per_run:
+        found.append((("limits", "seconds_per_case"), "must not exceed seconds_per_run."))
+    return found
