@@ -94,13 +94,14 @@ def connect(url: str | None = None) -> Engine:
     """
     chosen = url or os.environ.get("PROCTOR_ENGINE") or os.environ.get("DOCKER_HOST") or DEFAULT_URL
     try:
-        settings = kwargs_from_env() if chosen == os.environ.get("DOCKER_HOST") else {}
-        api = docker.APIClient(**(settings | {"base_url": chosen, "version": "auto", "timeout": _QUICK}))
+        settings = dict(kwargs_from_env()) if chosen == os.environ.get("DOCKER_HOST") else {}
+        options: dict[str, Any] = {**settings, "base_url": chosen, "version": "auto", "timeout": _QUICK}
+        api = docker.APIClient(**options)
     except (docker.errors.DockerException, requests.RequestException, OSError, ValueError) as error:
         raise EngineMissing(
             f"No container engine answers at {chosen}. Either install one as root (Debian: apt-get install "
-            "docker.io, then start dockerd), or point to an engine elsewhere: set PROCTOR_ENGINE or DOCKER_HOST, "
-            "or `engine` in the policy, and see that you may use its socket."
+            "docker.io, then start dockerd), or point to an engine elsewhere: set PROCTOR_ENGINE or "
+            "DOCKER_HOST, or `engine` in the policy, and see that you may use its socket."
         ) from error
     if tuple(int(part) for part in api.api_version.split(".")[:2]) < OLDEST_API:
         api.close()
@@ -210,7 +211,7 @@ class Engine:
         return self._digest(tag)
 
     def build(self, context: IO[bytes], tag: str) -> str:
-        """Build one of the project's own images from a tar with a Dockerfile, without network; returns its id.
+        """Build one of the project's own images from a tar with a Dockerfile, without network; return its id.
 
         Never for a vendor's files: a build runs what it is given with the engine's rights.
         """

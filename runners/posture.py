@@ -105,7 +105,7 @@ def checked_workdir(workdir: str) -> str:
     path = posixpath.normpath("/" + (workdir or "/").lstrip("/"))
     if path.split("/")[1] in ("proc", "sys", "dev"):
         raise PostureRefused(
-            "The image's working directory lies below /proc, /sys or /dev. Ask the vendor for another WORKDIR."
+            "The image's working directory lies below /proc, /sys or /dev. Ask the vendor for another one."
         )
     return path
 
