@@ -209,3 +209,26 @@ STRATUM_COLUMNS: tuple[str, ...] = (
     *EXTRA_STRATA,
 )
 """Index columns by which results may be broken down."""
+
+FILE_COLUMNS: tuple[str, ...] = (
+    "path",
+    "size",
+    "sha256",
+    "status",
+    "defect",
+    "pixel_sha256",
+    "preamble",
+    "transfer_syntax_uid",
+    "patient_age_source",
+)
+"""Columns about the file as a whole, in front of the attributes."""
+
+
+def row_columns() -> tuple[str, ...]:
+    """Return all columns of the index in order: the file's, then each attribute, its raw value behind it."""
+    columns = list(FILE_COLUMNS)
+    for attribute in ATTRIBUTES:
+        columns.append(attribute.column)
+        if attribute.has_raw:
+            columns.append(attribute.raw_column)
+    return tuple(columns)

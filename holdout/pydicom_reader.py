@@ -1,0 +1,109 @@
+"""The reader of record for everything odd: pydicom, giving the same raw values as the quick walk."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection
+from io import BytesIO
+from typing import Any, BinaryIO
+
+import pydicom
+from pydicom.dataelem import DataElement, RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.filereader import data_element_generator
+from pydicom.sequence import Sequence
+
+from holdout.elements import (
+    EXPLICIT_BIG,
+    IMPLICIT_LITTLE,
+    PIXEL_TAGS,
+    UNDEFINED,
+    DataSet,
+    PixelElement,
+    Values,
+)
+
+_META = {0x00020002: "MediaStorageSOPClassUID", 0x00020003: "MediaStorageSOPInstanceUID"}
+_META[0x00020010] = "TransferSyntaxUID"
+
+
+def read_file(stream: BinaryIO, wanted: Collection[int]) -> DataSet:
+    """Read the header of a file with pydicom, by force.
+
+    Raises:
+        Exception: whatever pydicom raises; broken files make it raise almost anything.
+    """
+    with warnings.catch_warnings():
+        # What pydicom warns of is found again by the checks, or does not matter to the index.
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(stream, stop_before_pixels=True, force=True, specific_tags=sorted(wanted))
+        meta = {
+            tag: text
+            for tag, keyword in _META.items()
+            if (text := str(dataset.file_meta.get(keyword) or "").rstrip(" \0"))
+        }
+        values = _raw_values(dataset, wanted)
+    implicit, little = dataset.original_encoding
+    big_endian = not (True if little is None else little)
+    really_implicit = _really_implicit(dataset, bool(implicit))
+    pixel = _pixel_element(stream, implicit=really_implicit, big_endian=big_endian)
+    return DataSet(meta=meta, values=values, pixel=pixel, big_endian=big_endian, implicit=really_implicit)
+
+
+def read_inflated(data: bytes, meta: dict[int, str], wanted: Collection[int]) -> DataSet:
+    """Read an inflated data set (explicit VR little endian) that the quick walk found odd."""
+    stream = BytesIO(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.filereader.read_dataset(
+            stream, False, True, stop_when=lambda tag, *_: tag in PIXEL_TAGS, specific_tags=sorted(wanted)
+        )
+        values = _raw_values(dataset, wanted)
+    pixel = _pixel_element(stream, implicit=False, big_endian=False)
+    return DataSet(meta=meta, values=values, pixel=pixel, big_endian=False, implicit=False)
+
+
+def declared_encoding(transfer_syntax_uid: str) -> tuple[bool, bool]:
+    """(implicit, big endian) that a transfer syntax promises."""
+    return transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid == EXPLICIT_BIG
+
+
+def _raw_values(dataset: Dataset, wanted: Collection[int]) -> Values:
+    values: Values = {}
+    for tag in wanted:
+        if tag not in dataset:
+            continue
+        element: Any = dataset.get_item(tag)
+        if isinstance(element, RawDataElement):
+            value = element.value if isinstance(element.value, bytes) else b""
+            values[tag] = (element.VR or "", value)
+        elif isinstance(element, DataElement) and not isinstance(element.value, Sequence):
+            values[tag] = (str(element.VR), str(element.value or "").encode("utf-8", "replace"))
+    return values
+
+
+def _really_implicit(dataset: Dataset, declared: bool) -> bool:
+    for element in dataset.values():
+        if isinstance(element, RawDataElement):
+            return bool(element.is_implicit_VR)
+    return declared
+
+
+def _pixel_element(stream: BinaryIO, *, implicit: bool, big_endian: bool) -> PixelElement | None:
+    """Parse the element header at which pydicom stopped."""
+    found: list[PixelElement] = []
+
+    def stop(tag: int, _: str | None, length: int) -> bool:
+        if tag in PIXEL_TAGS:
+            found.append(
+                PixelElement(
+                    tag=int(tag), start=stream.tell(), length=None if length == UNDEFINED else length
+                )
+            )
+        return True
+
+    try:
+        list(data_element_generator(stream, implicit, not big_endian, stop_when=stop))
+    except Exception:
+        return None
+    return found[0] if found else None
