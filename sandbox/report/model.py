@@ -1,10 +1,10 @@
 """What a report is made of: plain frozen facts, gathered by the evaluation before any page is drawn.
 
-The page adds nothing that is not in here: no clock, no host name, no look at the disk. Equal inputs give equal
-bytes, so the digest of a report can stand in the ledger and the report can be made again.
+The page adds nothing that is not in here: no clock, no host name, no look at the disk. Equal inputs give
+equal bytes, so the digest of a report can stand in the ledger and the report can be made again.
 
-Every text may have been written by a vendor or come from a data file; the page shows it escaped. Times are UTC
-in ISO 8601 as the ledger's entries state them.
+Every text may have been written by a vendor or come from a data file; the page shows it escaped. Times are
+UTC in ISO 8601 as the ledger's entries state them.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ class LeftOut:
 class FlowStep:
     """One step on the way from the files found to the locked hold-out (STARD 2015 item 19).
 
-    ``unit`` is what is counted, in the plural (``files``, ``cases``, ``patients``); ``left_out`` lists what did
-    not go on from this step.
+    ``unit`` is what is counted, in the plural (``files``, ``cases``, ``patients``); ``left_out`` lists what
+    did not go on from this step.
     """
 
     label: str
@@ -224,8 +224,8 @@ class ReportInput:
     """Everything one report is made of.
 
     Attributes:
-        not_built: parts of the examination that this version does not have, as sentences; shown loudly, so that
-            silence is not read as a pass.
+        not_built: parts of the examination that this version does not have, as sentences; shown loudly, so
+            that silence is not read as a pass.
         earlier_use: uses of this hold-out version before this run, oldest first.
     """
 

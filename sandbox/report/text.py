@@ -16,7 +16,7 @@ UNSHOWN_CATEGORIES: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
 def visible(text: str, *, longest: int = LONGEST_TEXT) -> str:
-    """Give `text` with every control, format, bidirectional and unassigned character written as ``\\u{HEX}``.
+    r"""Give `text` with every control, format, bidirectional or unassigned character written as ``\u{HEX}``.
 
     Text longer than `longest` characters is cut, and the number of characters left out is stated.
     """

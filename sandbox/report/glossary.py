@@ -1,0 +1,278 @@
+"""What each metric and each interval method on the page means, with its source.
+
+A reader must be able to compute every number again from here; a method that is not in this list is shown by
+its identifier and marked as undescribed, and a test keeps the list complete for what the scorer makes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Final
+
+from sandbox.report.text import words
+from sandbox.results import Estimate, Results
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """Label of a metric, its definition in one sentence, and where the definition comes from."""
+
+    label: str
+    definition: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """Definition of an interval method in one or two sentences, and its source."""
+
+    definition: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodUse:
+    """A method as this report uses it: identifier, version, the metrics it served, its definition."""
+
+    identifier: str
+    version: int
+    metrics: tuple[str, ...]
+    method: Method | None
+
+
+METRICS: Final[Mapping[str, Metric]] = {
+    "auroc": Metric(
+        label="AUROC",
+        definition=(
+            "Area under the ROC curve: the chance that a positive case scores higher than a negative one, "
+            "ties counted half."
+        ),
+        source="Hanley & McNeil 1982",
+    ),
+    "average_precision": Metric(
+        label="Average precision",
+        definition="Sum of precision times the step in recall, over all thresholds; no interpolation.",
+        source="Davis & Goadrich 2006",
+    ),
+    "brier": Metric(
+        label="Brier score",
+        definition=(
+            "Mean squared difference between score and truth (0 or 1); 0 is best, a failed case counts 1."
+        ),
+        source="Brier 1950",
+    ),
+    "calibration_slope": Metric(
+        label="Calibration slope",
+        definition=(
+            "Slope of the logistic regression of the truth on the logit of the score; 1 is best, below 1 the "
+            "scores are too extreme."
+        ),
+        source="Cox 1958; Van Calster et al. 2019",
+    ),
+    "calibration_intercept": Metric(
+        label="Calibration intercept",
+        definition=(
+            "Intercept of the logistic regression of the truth with the logit of the score as offset "
+            "(calibration in the large); 0 is best, above 0 the scores are too low."
+        ),
+        source="Cox 1958; Van Calster et al. 2019",
+    ),
+    "expected_calibration_error": Metric(
+        label="Expected calibration error",
+        definition=(
+            "Mean over ten bins of equal width of the absolute difference between mean score and share of "
+            "positives, weighted by cases; biased upward when cases are few."
+        ),
+        source="Naeini et al. 2015",
+    ),
+    "failure_rate": Metric(
+        label="Failure rate",
+        definition="Share of the cases asked that got no valid answer.",
+        source="STARD 2015 item 15",
+    ),
+    "sensitivity": Metric(
+        label="Sensitivity",
+        definition="Share of positive cases called positive: TP / (TP + FN).",
+        source="STARD 2015",
+    ),
+    "specificity": Metric(
+        label="Specificity",
+        definition="Share of negative cases called negative: TN / (TN + FP).",
+        source="STARD 2015",
+    ),
+    "ppv": Metric(
+        label="PPV",
+        definition="Share of cases called positive that are positive: TP / (TP + FP), at this prevalence.",
+        source="STARD 2015",
+    ),
+    "npv": Metric(
+        label="NPV",
+        definition="Share of cases called negative that are negative: TN / (TN + FN), at this prevalence.",
+        source="STARD 2015",
+    ),
+    "lr_positive": Metric(
+        label="LR+",
+        definition="Positive likelihood ratio: sensitivity / (1 − specificity).",
+        source="Simel, Samsa & Matchar 1991",
+    ),
+    "lr_negative": Metric(
+        label="LR−",
+        definition="Negative likelihood ratio: (1 − sensitivity) / specificity.",
+        source="Simel, Samsa & Matchar 1991",
+    ),
+    "f1": Metric(
+        label="F1",
+        definition="Harmonic mean of PPV and sensitivity: 2 TP / (2 TP + FP + FN).",
+        source="van Rijsbergen 1979",
+    ),
+    "balanced_accuracy": Metric(
+        label="Balanced accuracy",
+        definition="Mean of sensitivity and specificity.",
+        source="Brodersen et al. 2010",
+    ),
+    "mcc": Metric(
+        label="MCC",
+        definition="Matthews correlation coefficient of call and truth, from −1 to 1; 0 is chance.",
+        source="Matthews 1975",
+    ),
+    "prevalence": Metric(
+        label="Prevalence",
+        definition="Share of cases that are positive by the reference standard.",
+        source="STARD 2015",
+    ),
+}
+
+METHODS: Final[Mapping[str, Method]] = {
+    "wilson": Method(definition="Score interval of a proportion.", source="Wilson 1927; Newcombe 1998"),
+    "clopper-pearson": Method(
+        definition="Exact binomial interval of a proportion, never narrower than stated.",
+        source="Clopper & Pearson 1934",
+    ),
+    "delong-logit": Method(
+        definition="Variance by structural components, interval on the logit scale.",
+        source="DeLong, DeLong & Clarke-Pearson 1988",
+    ),
+    "newcombe-5": Method(
+        definition="Score-type interval used where the variance is zero, as at AUROC 0 or 1.",
+        source="Newcombe 2006, method 5",
+    ),
+    "jackknife-logit": Method(
+        definition="Infinitesimal jackknife standard error, interval on the logit scale.",
+        source="Boyd, Eng & Page 2013",
+    ),
+    "wilson-positives": Method(
+        definition="Score interval with the positives as cases, used where the variance is zero.",
+        source="Wilson 1927",
+    ),
+    "wilson-rectangles": Method(
+        definition=(
+            "Pointwise band of the ROC curve: joins the corners of the score intervals of sensitivity and of "
+            "false-positive rate at each threshold; conservative."
+        ),
+        source="Hilgers 1991",
+    ),
+    "mean-t": Method(definition="Mean with a t interval.", source="Student 1908"),
+    "logistic-sandwich": Method(
+        definition="Logistic regression with sandwich standard errors.", source="White 1982"
+    ),
+    "bootstrap-percentile-patients": Method(
+        definition="Percentile interval over resamples of whole patients.", source="Efron & Tibshirani 1993"
+    ),
+    "simel-log": Method(
+        definition="Interval of a ratio of proportions on the log scale.",
+        source="Simel, Samsa & Matchar 1991",
+    ),
+    "delta-fisher-z": Method(
+        definition="Delta method on Fisher's z scale.", source="Itaya et al. 2024, arXiv 2405.12622"
+    ),
+}
+"""Interval methods by the first part of their identifier."""
+
+BEFORE: Final[Mapping[str, Method]] = {
+    "indirect-": Method(
+        definition="Through TP / (TP + FP + FN), a proportion of which F1 is a rising function.",
+        source="Lam 2023, arXiv 2309.14621",
+    ),
+    "mover-": Method(
+        definition="The limits of sensitivity and of specificity combined.", source="Zou & Donner 2008"
+    ),
+}
+"""What a first word of a method's identifier adds."""
+
+AFTER: Final[Mapping[str, Method]] = {
+    "-half-added": Method(
+        definition="Half a case added to every cell for the interval, never for the value.",
+        source="Haldane 1956",
+    ),
+    "-clustered": Method(
+        definition="Cases of one patient are not counted as independent: variances sum by patient.",
+        source="Obuchowski 1997; Rao & Scott 1992",
+    ),
+}
+"""What a last word of a method's identifier adds."""
+
+
+def described(identifier: str) -> Method | None:
+    """Put the description of a method together from the words of its identifier; None for an unknown one."""
+    parts: list[Method] = []
+    rest = identifier
+    for word, added in BEFORE.items():
+        if rest.startswith(word):
+            rest = rest.removeprefix(word)
+            parts.append(added)
+    later: list[Method] = []
+    for word, added in AFTER.items():
+        if rest.endswith(word):
+            rest = rest.removesuffix(word)
+            later.insert(0, added)
+    base = METHODS.get(rest)
+    if base is None:
+        return None
+    parts += [base, *later]
+    return Method(
+        definition=" ".join(part.definition for part in parts),
+        source="; ".join(part.source for part in parts),
+    )
+
+
+def metric_label(name: str) -> str:
+    """Give the label of a metric; an unknown one in its own words."""
+    known = METRICS.get(name)
+    return known.label if known else words(name)
+
+
+def estimates_in(value: object) -> Iterable[Estimate]:
+    """Give every estimate anywhere beneath `value`, in the order of the fields."""
+    if isinstance(value, Estimate):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from estimates_in(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from estimates_in(getattr(value, field.name))
+
+
+def metrics_used(results: Results) -> list[tuple[str, Metric | None]]:
+    """Give each metric that occurs, in order of first occurrence."""
+    names = dict.fromkeys(estimate.metric for estimate in estimates_in(results))
+    return [(name, METRICS.get(name)) for name in names]
+
+
+def methods_used(results: Results) -> list[MethodUse]:
+    """Give each interval method that occurs, with the metrics it served, by identifier."""
+    served: dict[tuple[str, int], dict[str, None]] = {}
+    for estimate in estimates_in(results):
+        served.setdefault((estimate.method, estimate.version), {})[metric_label(estimate.metric)] = None
+    for analysis in results.analyses:
+        for curve, shown in (
+            (analysis.curves.roc, "ROC band"),
+            (analysis.curves.calibration, "Calibration curve"),
+        ):
+            if curve is not None:
+                served.setdefault((curve.method, 1), {})[shown] = None
+    return [
+        MethodUse(identifier=name, version=version, metrics=tuple(metrics), method=described(name))
+        for (name, version), metrics in sorted(served.items())
+    ]

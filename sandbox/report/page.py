@@ -1,0 +1,188 @@
+"""One report input in, the bytes of one self-contained page out: no script, no address outside, no clock.
+
+Everything in the page that somebody else wrote passes two gates: Jinja's autoescape, and :func:`visible` as
+the environment's `finalize`, so that no template can forget either. The content policy in the page forbids
+whatever a mistake here could still let through.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from sandbox.errors import ReportError
+from sandbox.report import figures, findings, forest, glossary, marks, text
+from sandbox.report.model import ReportInput
+from sandbox.results import Analysis, Association, LevelCount, StratumResult
+
+HERE: Final = Path(__file__).parent
+CONTENT_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+)
+LONGEST_PROTOCOL_LINE: Final = 4000
+# A figure for each association would bury the ones that matter; the table has them all.
+MOST_PREVALENCE_FIGURES: Final = 4
+# The exact corners of a small empirical curve would give single cases away (and be no use to read).
+MOST_CURVE_ROWS: Final = 21
+AUDIENCES: Final = ("institution", "regulator")
+
+
+Row = TypeVar("Row", LevelCount, StratumResult)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """The page's figures as inline SVG; None where there is nothing to draw."""
+
+    roc: Markup | None
+    precision_recall: Markup | None
+    calibration: Markup | None
+    forests: tuple[tuple[str, Markup], ...]
+    associations: Markup | None
+    prevalences: tuple[tuple[Association, Markup], ...]
+
+
+def render(report: ReportInput) -> bytes:
+    """Render the page as UTF-8 HTML; equal inputs give equal bytes.
+
+    Raises:
+        ReportError: the parts do not belong together, or the audience has no report of this kind.
+    """
+    _check(report)
+    results = report.results
+    analysis = results.analysis()
+    page = _environment().get_template("page.html.jinja")
+    html = page.render(
+        report=report,
+        results=results,
+        analysis=analysis,
+        drawn=_draw(analysis),
+        policy=CONTENT_POLICY,
+        style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
+        finding=findings.plain_finding(report),
+        verdict_line=findings.verdict_line(results),
+        warnings=findings.warnings(report),
+        compositions=_by_attribute(results.composition),
+        strata=_by_attribute(analysis.strata),
+        metrics=glossary.metrics_used(results),
+        methods=glossary.methods_used(results),
+        forest_rows=len(forest.drawn_levels(analysis.strata)),
+        roc_rows=_evenly(len(analysis.curves.roc.threshold)) if analysis.curves.roc else [],
+        protocol_lines=_document_lines(report.protocol.document),
+    )
+    return html.encode("utf-8")
+
+
+def _check(report: ReportInput) -> None:
+    if report.audience not in AUDIENCES:
+        raise ReportError(
+            f"There is no report for the audience {report.audience!r}; this version makes those for "
+            f"{' and '.join(AUDIENCES)}. What a vendor may see needs a release."
+        )
+    if report.results.protocol_digest != report.protocol.digest:
+        raise ReportError(
+            "The results were made under another protocol than the one given for the report "
+            "(their digests differ); score the evaluation again."
+        )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE, encoding="utf-8"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        finalize=_shown,
+    )
+    environment.filters.update(
+        count=text.count,
+        decimal=text.decimal,
+        size=text.size,
+        words=text.words,
+        shortened=text.shortened,
+        moment=_moment,
+        metric=glossary.metric_label,
+        with_interval=findings.with_interval,
+        worst_line=findings.worst_line,
+    )
+    environment.globals.update(
+        percent=text.percent,
+        against_limit=marks.against_limit,
+        interval_mark=marks.interval,
+        share_mark=marks.share,
+        estimate_of=figures.estimate_of,
+        verdict_words=findings.VERDICT_WORDS,
+    )
+    return environment
+
+
+def _shown(value: object) -> object:
+    """Make every printed value safe to look at; markup is our own and stays as it is."""
+    if value is None:
+        return "–"
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return text.visible(value, longest=LONGEST_PROTOCOL_LINE)
+    return value
+
+
+def _moment(time: str) -> str:
+    """Write the ledger's time as a person reads it; seconds and UTC stay."""
+    return time.replace("T", " ").removesuffix("Z") + " UTC" if time.endswith("Z") else time
+
+
+def _draw(analysis: Analysis) -> Drawn:
+    curves = analysis.curves
+    auroc = figures.estimate_of(analysis.estimates, "auroc")
+    points = analysis.operating_points
+    ordered = sorted(analysis.associations, key=lambda a: (-(a.attribute_auroc.value or 0), a.attribute))
+    telling = [a for a in ordered if a.flagged or a.drop_shown][:MOST_PREVALENCE_FIGURES]
+    own = Markup  # every string below is drawn by matplotlib, which escapes the texts in it
+    return Drawn(
+        roc=own(figures.roc(curves.roc, points, auroc)) if curves.roc else None,
+        precision_recall=(
+            own(figures.precision_recall(curves.precision_recall)) if curves.precision_recall else None
+        ),
+        calibration=own(figures.calibration(curves.calibration)) if curves.calibration else None,
+        forests=tuple(
+            (point.name if point else "", own(forest.forest(analysis, point, f"forest-{i}")))
+            for i, point in enumerate(points or (None,))
+        )
+        if analysis.strata
+        else (),
+        associations=own(forest.associations(ordered)) if ordered else None,
+        prevalences=tuple(
+            (a, own(forest.prevalence(a, analysis, f"prevalence-{i}"))) for i, a in enumerate(telling)
+        ),
+    )
+
+
+def _evenly(length: int, most: int = MOST_CURVE_ROWS) -> list[int]:
+    """Give at most `most` indexes of a sequence, both ends among them, evenly spread."""
+    if length <= most:
+        return list(range(length))
+    return sorted({round(i * (length - 1) / (most - 1)) for i in range(most)})
+
+
+def _by_attribute(rows: Iterable[Row]) -> list[tuple[str, list[Row]]]:
+    """Group rows by attribute, in the order in which the attributes first stand."""
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.attribute, []).append(row)
+    return list(groups.items())
+
+
+def _document_lines(document: Mapping[str, Any]) -> list[str]:
+    """Write the protocol as YAML, as its author would, from the values that its digest covers."""
+    plain = json.loads(json.dumps(document))
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100).splitlines()
