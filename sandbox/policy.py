@@ -156,7 +156,7 @@ class Policy(_Part):
         return tuple(w for w in self.isolation.waivers if date.fromisoformat(w.until) >= today)
 
     def container_limits(self, protocol: Protocol | None = None) -> Limits:
-        """Return the limits of a container; a protocol's clocks are lowered to the policy's, never the reverse."""
+        """Return the limits of a container; a protocol may lower its clocks, never raise them."""
         limits = self.limits
         per_case, per_run = limits.seconds_per_case, limits.seconds_per_run
         if protocol is not None:

@@ -1,0 +1,143 @@
+"""Bootstrap of patients by multinomial weights over a store that was sorted once.
+
+A replicate is a weight for each patient: how often it was drawn. Every statistic here is a function of
+weighted counts by distinct score, so no replicate sorts, copies or indexes cases. Replicates are made in
+blocks of bounded size: memory does not grow with their number. The random stream depends on the seed's
+words alone, not on the size of the blocks, the number of threads or what was computed before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from sandbox.scoring.cases import Floats, Integers, ScoredCases, compact, tie_groups
+
+BLOCK_BYTES = 32 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seed:
+    """What a random stream belongs to; equal words give equal streams on every machine."""
+
+    evaluation: str
+    metric: str
+    stratum: str = ""
+    purpose: str = "bootstrap"
+
+    def generator(self) -> np.random.Generator:
+        """Return a fresh PCG64 stream seeded with the SHA-256 of the words."""
+        # The length before each word keeps ("a", "bc") apart from ("ab", "c").
+        words = (self.purpose, self.evaluation, self.metric, self.stratum)
+        text = b"".join(len(word.encode()).to_bytes(8, "big") + word.encode() for word in words)
+        return np.random.Generator(np.random.PCG64(int.from_bytes(hashlib.sha256(text).digest(), "big")))
+
+
+def replicate_counts(
+    patient: Integers, column: Integers, columns: int, seed: Seed, replicates: int, block: int = BLOCK_BYTES
+) -> Iterator[Floats]:
+    """Resample patients and count cases by ``column``.
+
+    Args:
+        patient: patient of each case.
+        column: category of each case, 0..columns-1 (a distinct score, a bin, a cell of a table).
+        columns: number of categories.
+        seed: names the random stream.
+        replicates: number of resamples.
+        block: bytes that one block of replicates may take.
+
+    Yields:
+        Arrays of shape (replicates in this block, columns).
+    """
+    generator = seed.generator()
+    codes, patients = compact(patient)
+    step = max(1, block // (8 * (patients + columns)))
+    if patients == codes.size:
+        # Each case is a patient: drawing cases is drawing from the categories, whatever the number of cases.
+        shares = np.bincount(column, minlength=columns) / codes.size
+        for start in range(0, replicates, step):
+            drawn = generator.multinomial(codes.size, shares, size=min(step, replicates - start))
+            yield drawn.astype(np.float64)
+        return
+    content = sparse.csr_matrix(
+        (np.ones(codes.size), (codes, column)), shape=(patients, columns), dtype=np.float64
+    )
+    chances = np.full(patients, 1.0 / patients)
+    for start in range(0, replicates, step):
+        weights = generator.multinomial(patients, chances, size=min(step, replicates - start))
+        yield np.asarray((content.T @ weights.T.astype(np.float64)).T)
+
+
+def aurocs(cases: ScoredCases, seed: Seed, replicates: int) -> Floats:
+    """AUROC of each resample; NaN where a resample lacks positives or negatives."""
+    groups, distinct = tie_groups(cases.score)
+    column = groups + distinct * cases.reference
+    found = []
+    for counts in replicate_counts(cases.patient, column, 2 * distinct, seed, replicates):
+        negative, positive = counts[:, :distinct], counts[:, distinct:]
+        below = np.cumsum(negative, axis=1) - negative / 2
+        pairs = positive.sum(axis=1) * negative.sum(axis=1)
+        found.append(_ratio((positive * below).sum(axis=1), pairs))
+    return np.concatenate(found)
+
+
+def average_precisions(cases: ScoredCases, seed: Seed, replicates: int) -> Floats:
+    """Average precision of each resample; NaN where a resample lacks positives."""
+    groups, distinct = tie_groups(cases.score)
+    column = groups + distinct * cases.reference
+    found = []
+    for counts in replicate_counts(cases.patient, column, 2 * distinct, seed, replicates):
+        negative, positive = counts[:, :distinct], counts[:, distinct:]
+        true_positives = np.cumsum(positive[:, ::-1], axis=1)[:, ::-1]
+        called = true_positives + np.cumsum(negative[:, ::-1], axis=1)[:, ::-1]
+        gained = (positive * _ratio(true_positives, called, 0.0)).sum(axis=1)
+        found.append(_ratio(gained, positive.sum(axis=1)))
+    return np.concatenate(found)
+
+
+def rates(cases: ScoredCases, threshold: float, seed: Seed, replicates: int) -> tuple[Floats, Floats]:
+    """Sensitivity and specificity of each resample; NaN where its denominator is empty."""
+    column = 2 * cases.reference.astype(np.int64) + (cases.score >= threshold)
+    blocks = list(replicate_counts(cases.patient, column, 4, seed, replicates))
+    counts = np.concatenate(blocks)
+    sensitivity = _ratio(counts[:, 3], counts[:, 2] + counts[:, 3])
+    specificity = _ratio(counts[:, 0], counts[:, 0] + counts[:, 1])
+    return sensitivity, specificity
+
+
+def expected_calibration_errors(
+    cases: ScoredCases, bins: Integers, number: int, seed: Seed, replicates: int
+) -> Floats:
+    """ECE of each resample, given the bin (0..number-1) of each case."""
+    groups, distinct = tie_groups(cases.score)
+    column = groups + distinct * cases.reference
+    score_of = np.zeros(distinct)
+    score_of[groups] = cases.score
+    bin_of = np.zeros(distinct, dtype=np.int64)
+    bin_of[groups] = bins
+    # Sum of (score - reference) within each bin, as one matrix applied to the counts.
+    excess = np.zeros((2 * distinct, number))
+    excess[np.arange(distinct), bin_of] = score_of
+    excess[np.arange(distinct) + distinct, bin_of] = score_of - 1
+    found = [
+        np.abs(counts @ excess).sum(axis=1) / counts.sum(axis=1)
+        for counts in replicate_counts(cases.patient, column, 2 * distinct, seed, replicates)
+    ]
+    return np.concatenate(found)
+
+
+def percentile_interval(drawn: Floats, level: float) -> tuple[float, float]:
+    """Percentile interval of the defined resamples; NaN limits when more than 5 % are undefined."""
+    defined = drawn[~np.isnan(drawn)]
+    if defined.size < 0.95 * drawn.size:
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _ratio(above: Floats, below: Floats, empty: float = float("nan")) -> Floats:
+    return np.divide(above, below, out=np.full_like(above, empty), where=below > 0)
