@@ -67,8 +67,8 @@ def make_base_image(engine: Engine, progress: Progress | None = None) -> str:
     program = shutil.which("debootstrap", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
     if program is None or os.geteuid() != 0:
         raise ImageError(
-            "The base image is made with debootstrap, as root. Install it (Debian: apt-get install debootstrap) "
-            "and run this as root once, or load an image that was made elsewhere with `docker load`."
+            "The base image is made with debootstrap, as root. Install it (Debian: apt-get install "
+            "debootstrap) and run this as root once, or load an image made elsewhere with `docker load`."
         )
     with tempfile.TemporaryDirectory(prefix="proctor-base-") as folder:
         root, tar = Path(folder, "root"), Path(folder, "base.tar")

@@ -109,8 +109,8 @@ def require(measured: MeasuredPosture, *, waived: tuple[str, ...] = ()) -> None:
     if missing:
         names = "; ".join(f"{control.name} (against {control.threat})" for control in missing)
         raise PostureRefused(
-            f"The engine does not give the isolation that a run requires. Missing: {names}. Repair the engine "
-            "or its host (proctor doctor shows all controls), or waive the control by name in the policy."
+            f"The engine does not give the isolation that a run requires. Missing: {names}. Repair the "
+            "engine or its host (proctor doctor shows all controls), or waive the control in the policy."
         )
 
 

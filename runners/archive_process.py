@@ -1,0 +1,52 @@
+"""The child process that reads a stranger's image archive, under limits of memory and processor time.
+
+Run as ``python -m runners.archive_process ORDER``; ORDER is JSON made by :mod:`runners.admission`.
+``inspect`` prints one JSON object; ``untag`` writes a tar. A refusal ends with exit code 3 and its code on
+standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from runners.archive import ArchiveLimits
+from runners.inspection import inspect, write_untagged
+from runners.refusals import ArchiveRefused, RefusalReason
+
+REFUSED = 3
+
+
+def main(order: str) -> int:
+    """Carry out one order."""
+    wanted = json.loads(order)
+    memory, seconds = int(wanted["memory_bytes"]), int(wanted["seconds"])
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # It has nothing to write but its answer, which goes through a pipe.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    limits = ArchiveLimits(**wanted["limits"])
+    path = Path(wanted["path"])
+    try:
+        if wanted["action"] == "untag":
+            write_untagged(path, sys.stdout.buffer, limits)
+        else:
+            facts = inspect(path, architecture=wanted["architecture"], limits=limits)
+            sys.stdout.write(json.dumps(facts))
+        sys.stdout.flush()
+    except ArchiveRefused as refused:
+        sys.stderr.write(refused.reason.value)
+        return REFUSED
+    except (MemoryError, RecursionError):
+        sys.stderr.write(RefusalReason.UNREADABLE.value)
+        return REFUSED
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
