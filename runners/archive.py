@@ -1,9 +1,9 @@
 """Reading an image archive of ``docker save`` as a stream, without unpacking or running it.
 
 Everything here parses a stranger's bytes, so it runs in the child process of :mod:`runners.archive_process`,
-Everything here parses a stranger's bytes, so it runs in the child process of :mod:`runners.archive_process`,
 and counts before it keeps. Formats: the Docker image specification v1.2 (``<id>/layer.tar``) and the layout
 with ``blobs/sha256`` that Docker 25 and later write; both have ``manifest.json``.
+"""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ _SENTENCES = {
     RefusalReason.NO_PROGRAM: "The image names no program to run. Set ENTRYPOINT or CMD.",
     RefusalReason.VOLUMES: "The image declares volumes. Remove VOLUME; /tmp is writable.",
     RefusalReason.WORKING_DIRECTORY: "WORKDIR is below /proc, /sys or /dev, or is a link. Choose another.",
-    RefusalReason.INJECTED_LIBRARY: "The environment loads libraries into every program (LD_PRELOAD and kin).",
+    RefusalReason.INJECTED_LIBRARY: "The environment loads libraries into every program (LD_PRELOAD).",
     RefusalReason.PATH_TRAVERSAL: "A path in the archive climbs out of it. Use standard tools.",
     RefusalReason.SPECIAL_FOLDER: "/dev, /proc, /sys, /etc, /tmp or /input is not a directory.",
     RefusalReason.TOO_SLOW: "The archive takes too long to read. Leave out what the image does not need.",
