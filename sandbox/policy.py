@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from runners.admission import AdmissionRules, host_architecture
 from runners.limits import Limits
 from runners.posture import Posture, numeric_user
 from sandbox.canonical import digest
@@ -91,14 +92,16 @@ class ContainerLimits(_Part):
 
 
 class Admission(_Part):
-    """What an image archive may be. It is read, never run, at admission."""
+    """What an image archive may be; ``seconds`` and ``memory`` bound the reading of it. It is never run."""
 
-    archive: Size = 20 * 2**30
-    unpacked: Size = 40 * 2**30
+    architecture: Word | None = None
+    archive: Size = 32 * 2**30
+    layer: Size = 16 * 2**30
+    unpacked: Size = 32 * 2**30
     layers: Count = 128
-    files: Count = 1_000_000
-    architectures: tuple[Word, ...] = Field(default=("amd64",), min_length=1)
-    root_user: Literal["refuse", "replace"] = "refuse"
+    files: Count = 2_000_000
+    seconds: Count = 1_800
+    memory: Size = 2**30
 
 
 class Disclosure(_Part):
@@ -154,6 +157,20 @@ class Policy(_Part):
     def waivers_in_force(self, today: date) -> tuple[Waiver, ...]:
         """Return the waivers that have not run out on ``today``."""
         return tuple(w for w in self.isolation.waivers if date.fromisoformat(w.until) >= today)
+
+    def admission_rules(self) -> AdmissionRules:
+        """Return what admission holds an image against; no architecture means the host's."""
+        rules = self.admission
+        return AdmissionRules(
+            architecture=rules.architecture or host_architecture(),
+            archive_bytes=rules.archive,
+            layer_bytes=rules.layer,
+            total_bytes=rules.unpacked,
+            layers=rules.layers,
+            files=rules.files,
+            seconds=rules.seconds,
+            memory_bytes=rules.memory,
+        )
 
     def container_limits(self, protocol: Protocol | None = None) -> Limits:
         """Return the limits of a container; a protocol may lower its clocks, never raise them."""
