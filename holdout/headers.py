@@ -277,6 +277,8 @@ def _header_defect(
     for column, name in (("sop_class_uid", "SOP Class UID"), ("sop_instance_uid", "SOP Instance UID")):
         if named[column] == unknown:
             return "incomplete", f"No {name} in the data set."
+    if data_set.pixel is None and named["bits_allocated"] is not None:
+        return "incomplete", "An image without pixel data."
     encoding = (data_set.implicit, data_set.big_endian)
     if odd is not None and encoding != pydicom_reader.declared_encoding(syntax):
         return "inconsistent", "The data set is not encoded as its transfer syntax says."

@@ -11,6 +11,7 @@ import pydicom
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import data_element_generator
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from holdout.elements import (
@@ -40,7 +41,7 @@ def read_file(stream: BinaryIO, wanted: Collection[int]) -> DataSet:
         meta = {
             tag: text
             for tag, keyword in _META.items()
-            if (text := str(dataset.file_meta.get(keyword) or "").rstrip(" \0"))
+            if (text := _joined(dataset.file_meta.get(keyword)).rstrip(" \0"))
         }
         values = _raw_values(dataset, wanted)
     implicit, little = dataset.original_encoding
@@ -78,8 +79,14 @@ def _raw_values(dataset: Dataset, wanted: Collection[int]) -> Values:
             value = element.value if isinstance(element.value, bytes) else b""
             values[tag] = (element.VR or "", value)
         elif isinstance(element, DataElement) and not isinstance(element.value, Sequence):
-            values[tag] = (str(element.VR), str(element.value or "").encode("utf-8", "replace"))
+            # pydicom has converted the character set already, to know how to read the rest.
+            values[tag] = (str(element.VR), _joined(element.value).encode("utf-8", "replace"))
     return values
+
+
+def _joined(value: Any) -> str:
+    parts = value if isinstance(value, list | MultiValue) else [value]
+    return "\\".join("" if part is None else str(part) for part in parts)
 
 
 def _really_implicit(dataset: Dataset, declared: bool) -> bool:
