@@ -25,6 +25,8 @@ from matplotlib.text import Text
 from sandbox.report.text import visible
 
 POINTS_PER_PIXEL_UNIT: Final = 72
+# The group of a text that lies over a curve; the page gives it an outline in the colour of the paper.
+HALO: Final = "halo"
 REFERENCE: Final = re.compile(r"#([\w.-]+)")
 FONT_SIZE: Final = 12
 SMALL: Final = 11
@@ -172,6 +174,8 @@ def inline(svg: bytes, name: str, title: str) -> str:
         element.tail = None
         for key, value in list(element.attrib.items()):
             del element.attrib[key]
+            if key == "id" and value == HALO:
+                element.attrib["class"] = HALO
             if (key == "id" and value not in referenced) or value.startswith("rotate(-0 "):
                 continue
             element.attrib[key.rpartition("}")[2]] = _in_page(key, value, name)

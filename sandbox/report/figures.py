@@ -73,11 +73,12 @@ def _operating_point(axes: Axes, point: OperatingPointResult) -> None:
     axes.annotate(
         visible(f"{point.name} (≥ {point.threshold:g})", longest=40),
         (x, y),
-        xytext=(9, -14) if x < 0.6 else (-9, -16),
+        xytext=(9, -15) if x < 0.66 else (-9, -17),
         textcoords="offset points",
-        ha="left" if x < 0.6 else "right",
+        ha="left" if x < 0.66 else "right",
         size=drawing.SMALL,
         color=INK,
+        gid=drawing.HALO,
     )
 
 

@@ -10,12 +10,13 @@ from sandbox.report.figures import estimate_of
 from sandbox.report.glossary import metric_label
 from sandbox.report.model import ReportInput
 from sandbox.report.text import count, decimal, percent, words
-from sandbox.results import Association, Estimate, Results, Verdict, WorstStratum
+from sandbox.results import Association, Estimate, Results, StratumResult, Verdict, WorstStratum
 
 Weight = Literal["alarm", "caution", "note"]
 
 # Below this share a missing attribute hardly moves an estimate by stratum; it still stands in the table.
 MISSING_SHARE_WORTH_A_WARNING: Final = 0.05
+CROSS: Final = " x "
 VERDICT_WORDS: Final[dict[Verdict | None, str]] = {
     "met": "Met",
     "not_met": "Not met",
@@ -58,6 +59,15 @@ def with_interval(estimate: Estimate) -> str:
     return f"{decimal(estimate.value)} ({level} {decimal(estimate.low)}–{decimal(estimate.high)})"
 
 
+def why(found: Estimate | StratumResult) -> str:
+    """Say why there is no estimate, or why it carries no claim; nothing when it does."""
+    if found.reason is None:
+        return ""
+    if found.status == "too_few":
+        return f"too few: {found.reason.removeprefix('Too few to carry a claim: ')}"
+    return found.reason
+
+
 def plain_finding(report: ReportInput) -> str:
     """Say in one or two sentences what was found, in counts first."""
     results = report.results
@@ -83,16 +93,31 @@ def plain_finding(report: ReportInput) -> str:
     shortcut = strongest_shortcut(analysis.associations)
     if shortcut is not None and shortcut.conditional.value is not None:
         parts.append(
-            f"Among {unit} with the same {words(shortcut.attribute)} the AUROC is "
+            f"Among {unit} with the same {_noun(shortcut.attribute)} the AUROC is "
             f"{decimal(shortcut.conditional.value)}."
         )
     return " ".join(parts)
 
 
 def strongest_shortcut(associations: tuple[Association, ...]) -> Association | None:
-    """Give the association that explains most of the pooled AUROC among those where this is shown."""
+    """Give the association that explains most of the pooled AUROC among those where this is shown.
+
+    A crossing explains at least as much as its parts; a single attribute comes first, as it says more.
+    """
     shown = [a for a in associations if a.flagged and a.drop_shown and a.drop.value is not None]
-    return max(shown, key=lambda a: (a.drop.value or 0.0, a.attribute), default=None)
+    return max(
+        shown, key=lambda a: (CROSS not in a.attribute, a.drop.value or 0.0, a.attribute), default=None
+    )
+
+
+def telling(associations: tuple[Association, ...]) -> list[Association]:
+    """Give the associations worth a warning; a crossing only when none of its parts is."""
+    named = {a.attribute for a in associations if a.flagged or a.drop_shown}
+    return [
+        a
+        for a in associations
+        if a.attribute in named and not (CROSS in a.attribute and named & set(a.attribute.split(CROSS)))
+    ]
 
 
 def worst_line(worst: WorstStratum) -> str:
@@ -161,19 +186,14 @@ def _about_the_run(report: ReportInput) -> Iterator[Caution]:
 
 
 def _about_confounding(report: ReportInput) -> Iterator[Caution]:
-    for association in report.results.analysis().associations:
-        if association.flagged or association.drop_shown:
-            title = (
-                f"The label goes with {words(association.attribute)}"
-                if association.flagged
-                else f"The AUROC falls within {words(association.attribute)}"
-            )
-            yield Caution(
-                weight="alarm" if association.flagged and association.drop_shown else "caution",
-                title=title,
-                text=association.sentence,
-                anchor="associations",
-            )
+    for association in telling(report.results.analysis().associations):
+        phrase = "The label goes with" if association.flagged else "The AUROC falls within"
+        yield Caution(
+            weight="alarm" if association.flagged and association.drop_shown else "caution",
+            title=f"{phrase} {_noun(association.attribute)}",
+            text=association.sentence,
+            anchor="associations",
+        )
 
 
 def _about_the_data(report: ReportInput) -> Iterator[Caution]:
@@ -230,7 +250,12 @@ def _about_the_data(report: ReportInput) -> Iterator[Caution]:
             anchor="strata",
         )
     for sentence in report.results.notes:
-        yield Caution(weight="note", title="About the analysis", text=sentence, anchor="methods")
+        yield Caution(weight="note", title="", text=sentence, anchor="methods")
+
+
+def _noun(attribute: str) -> str:
+    """Write an attribute as a noun in a sentence; that it came with a site's table is said elsewhere."""
+    return words(attribute.removeprefix("site."))
 
 
 def _times(number: int, noun: str) -> str:

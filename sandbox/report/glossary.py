@@ -33,10 +33,10 @@ class Method:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MethodUse:
-    """A method as this report uses it: identifier, version, the metrics it served, its definition."""
+    """A word of a method's identifier as this report uses it: versions, metrics served, definition."""
 
     identifier: str
-    version: int
+    versions: tuple[int, ...]
     metrics: tuple[str, ...]
     method: Method | None
 
@@ -136,6 +136,24 @@ METRICS: Final[Mapping[str, Metric]] = {
         definition="Matthews correlation coefficient of call and truth, from −1 to 1; 0 is chance.",
         source="Matthews 1975",
     ),
+    "attribute_auroc": Metric(
+        label="AUROC of the attribute alone",
+        definition="AUROC when each case is scored with the prevalence of its level and nothing else.",
+        source="this project, sandbox/scoring/association.py",
+    ),
+    "conditional_auroc": Metric(
+        label="AUROC within levels",
+        definition=(
+            "AUROC over the pairs of a positive and a negative case of the same level, every pair weighing "
+            "the same."
+        ),
+        source="after Janes & Pepe 2009",
+    ),
+    "auroc_drop": Metric(
+        label="Drop of the AUROC",
+        definition="AUROC over all pairs minus AUROC within levels.",
+        source="this project, sandbox/scoring/association.py",
+    ),
     "prevalence": Metric(
         label="Prevalence",
         definition="Share of cases that are positive by the reference standard.",
@@ -164,6 +182,14 @@ METHODS: Final[Mapping[str, Method]] = {
     "wilson-positives": Method(
         definition="Score interval with the positives as cases, used where the variance is zero.",
         source="Wilson 1927",
+    ),
+    "pairs-logit": Method(
+        definition="Variance from the contributions of single cases, interval on the logit scale.",
+        source="as DeLong, DeLong & Clarke-Pearson 1988",
+    ),
+    "pairs-difference": Method(
+        definition="Variance from the differences of the contributions of single cases, normal interval.",
+        source="as DeLong, DeLong & Clarke-Pearson 1988",
     ),
     "wilson-rectangles": Method(
         definition=(
@@ -213,27 +239,23 @@ AFTER: Final[Mapping[str, Method]] = {
 """What a last word of a method's identifier adds."""
 
 
-def described(identifier: str) -> Method | None:
-    """Put the description of a method together from the words of its identifier; None for an unknown one."""
-    parts: list[Method] = []
+def words_of(identifier: str) -> list[str]:
+    """Take a method's identifier apart: the first words, the method itself, the last words.
+
+    ``mover-wilson-clustered`` gives ``mover-``, ``wilson`` and ``-clustered``.
+    """
+    first: list[str] = []
+    last: list[str] = []
     rest = identifier
-    for word, added in BEFORE.items():
+    for word in BEFORE:
         if rest.startswith(word):
             rest = rest.removeprefix(word)
-            parts.append(added)
-    later: list[Method] = []
-    for word, added in AFTER.items():
+            first.append(word)
+    for word in AFTER:
         if rest.endswith(word):
             rest = rest.removesuffix(word)
-            later.insert(0, added)
-    base = METHODS.get(rest)
-    if base is None:
-        return None
-    parts += [base, *later]
-    return Method(
-        definition=" ".join(part.definition for part in parts),
-        source="; ".join(part.source for part in parts),
-    )
+            last.insert(0, word)
+    return [*first, rest, *last]
 
 
 def metric_label(name: str) -> str:
@@ -261,18 +283,27 @@ def metrics_used(results: Results) -> list[tuple[str, Metric | None]]:
 
 
 def methods_used(results: Results) -> list[MethodUse]:
-    """Give each interval method that occurs, with the metrics it served, by identifier."""
-    served: dict[tuple[str, int], dict[str, None]] = {}
-    for estimate in estimates_in(results):
-        served.setdefault((estimate.method, estimate.version), {})[metric_label(estimate.metric)] = None
+    """Give each word of the interval methods that occur, with what it served: methods, then additions."""
+    served: dict[str, dict[str, None]] = {}
+    versions: dict[str, dict[int, None]] = {}
+    uses = [(e.method, e.version, metric_label(e.metric)) for e in estimates_in(results)]
     for analysis in results.analyses:
-        for curve, shown in (
-            (analysis.curves.roc, "ROC band"),
-            (analysis.curves.calibration, "Calibration curve"),
-        ):
-            if curve is not None:
-                served.setdefault((curve.method, 1), {})[shown] = None
+        if analysis.curves.roc is not None:
+            uses.append((analysis.curves.roc.method, 1, "ROC band"))
+        if analysis.curves.calibration is not None:
+            uses.append((analysis.curves.calibration.method, 1, "calibration curve"))
+    for identifier, version, shown in uses:
+        for word in words_of(identifier):
+            served.setdefault(word, {})[shown] = None
+            versions.setdefault(word, {})[version] = None
+    known = {**METHODS, **BEFORE, **AFTER}
+    additions = {**BEFORE, **AFTER}
     return [
-        MethodUse(identifier=name, version=version, metrics=tuple(metrics), method=described(name))
-        for (name, version), metrics in sorted(served.items())
+        MethodUse(
+            identifier=word,
+            versions=tuple(sorted(versions[word])),
+            metrics=tuple(served[word]),
+            method=known.get(word),
+        )
+        for word in sorted(served, key=lambda word: (word in additions, word))
     ]

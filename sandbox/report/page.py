@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sandbox.errors import ReportError
-from sandbox.report import figures, findings, forest, glossary, marks, text
+from sandbox.report import confounding, figures, findings, forest, glossary, marks, text
 from sandbox.report.model import ReportInput
 from sandbox.results import Analysis, Association, LevelCount, StratumResult
 
@@ -74,7 +74,6 @@ def render(report: ReportInput) -> bytes:
         strata=_by_attribute(analysis.strata),
         metrics=glossary.metrics_used(results),
         methods=glossary.methods_used(results),
-        forest_rows=len(forest.drawn_levels(analysis.strata)),
         roc_rows=_evenly(len(analysis.curves.roc.threshold)) if analysis.curves.roc else [],
         protocol_lines=_document_lines(report.protocol.document),
     )
@@ -115,6 +114,7 @@ def _environment() -> Environment:
         metric=glossary.metric_label,
         with_interval=findings.with_interval,
         worst_line=findings.worst_line,
+        why=findings.why,
     )
     environment.globals.update(
         percent=text.percent,
@@ -146,7 +146,7 @@ def _draw(analysis: Analysis) -> Drawn:
     auroc = figures.estimate_of(analysis.estimates, "auroc")
     points = analysis.operating_points
     ordered = sorted(analysis.associations, key=lambda a: (-(a.attribute_auroc.value or 0), a.attribute))
-    telling = [a for a in ordered if a.flagged or a.drop_shown][:MOST_PREVALENCE_FIGURES]
+    telling = findings.telling(tuple(ordered))[:MOST_PREVALENCE_FIGURES]
     own = Markup  # every string below is drawn by matplotlib, which escapes the texts in it
     return Drawn(
         roc=own(figures.roc(curves.roc, points, auroc)) if curves.roc else None,
@@ -160,9 +160,9 @@ def _draw(analysis: Analysis) -> Drawn:
         )
         if analysis.strata
         else (),
-        associations=own(forest.associations(ordered)) if ordered else None,
+        associations=own(confounding.associations(ordered)) if ordered else None,
         prevalences=tuple(
-            (a, own(forest.prevalence(a, analysis, f"prevalence-{i}"))) for i, a in enumerate(telling)
+            (a, own(confounding.prevalence(a, analysis, f"prevalence-{i}"))) for i, a in enumerate(telling)
         ),
     )
 

@@ -67,8 +67,8 @@ def size(octets: int) -> str:
 
 
 def words(name: str) -> str:
-    """Write a machine name (`patient_age_years`, `site.view`) as words."""
-    return name.replace("_", " ").replace(".", ": ")
+    """Write a machine name (`patient_age_years`, `site.view`, a crossing of names) as words."""
+    return name.replace("_", " ").replace(".", ": ").replace(" x ", " × ")
 
 
 def shortened(digest: str, digits: int = 12) -> str:

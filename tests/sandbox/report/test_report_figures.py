@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import matplotlib
 import pytest
 
-from sandbox.report import figures, forest
+from sandbox.report import confounding, figures, forest
 
 CONFTEST = Path(__file__).parent / "conftest.py"
 ROOT = Path(__file__).parents[3]
@@ -35,8 +35,8 @@ def drawn(make_results) -> dict[str, str]:
         "calibration": figures.calibration(curves.calibration),
         "forest": forest.forest(analysis, points[0], "forest"),
         "forest-without-points": forest.forest(analysis, None, "forest-none"),
-        "associations": forest.associations(analysis.associations),
-        "prevalence": forest.prevalence(analysis.associations[0], analysis, "prevalence"),
+        "associations": confounding.associations(analysis.associations),
+        "prevalence": confounding.prevalence(analysis.associations[0], analysis, "prevalence"),
     }
 
 
