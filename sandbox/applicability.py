@@ -105,7 +105,7 @@ def _binary(column: pa.ChunkedArray, target: str) -> pa.ChunkedArray:
         labels = pc.cast(pc.cast(values, pa.float64()), pa.int8())
     except pa.ArrowInvalid as error:
         raise ProtocolError(wrong) from error
-    if not pc.all(pc.is_in(labels.drop_null(), pa.array([0, 1], pa.int8()))).as_py():
+    if pc.any(pc.invert(pc.is_in(labels.drop_null(), pa.array([0, 1], pa.int8())))).as_py():
         raise ProtocolError(wrong)
     return labels
 

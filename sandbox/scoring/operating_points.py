@@ -208,7 +208,7 @@ def _mcc_gradient(counts: Floats) -> tuple[float, Floats]:
     tp, fp, fn, tn = (float(count) for count in counts)
     a, b, c, d = tp + fp, tp + fn, tn + fp, tn + fn
     scale = math.sqrt(a) * math.sqrt(b) * math.sqrt(c) * math.sqrt(d)
-    value = (tp * tn - fp * fn) / scale
+    value = min(1.0, max(-1.0, (tp * tn - fp * fn) / scale))
     slope = np.array([tn, -fn, -fp, tp]) / scale
     shrink = np.array([1 / a + 1 / b, 1 / a + 1 / c, 1 / b + 1 / d, 1 / c + 1 / d]) / 2
     return value, slope - value * shrink

@@ -69,7 +69,9 @@ def effective_size(success: Bools, patient: Integers, level: float) -> float:
     p = float(np.count_nonzero(success)) / n
     if p in (0.0, 1.0) or patients < 2:
         return float(patients)
-    residual = np.bincount(codes, weights=success - p, minlength=patients)
+    # Whole numbers first: their sums are exact, so the order of the cases cannot show in the last digit.
+    hits, sizes = np.bincount(codes[success], minlength=patients), np.bincount(codes, minlength=patients)
+    residual = hits - p * sizes
     variance = patients / (patients - 1) * float(residual @ residual) / n**2
     if variance <= 0:
         return float(n)

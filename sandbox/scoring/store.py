@@ -51,7 +51,7 @@ def labelled_cases(table: pa.Table, protocol: Protocol) -> tuple[pa.Table, int]:
     if table["patient_key"].null_count:
         raise ScoringError("a scored case has no patient_key; every case belongs to one patient")
     reference = table["reference"].drop_null()
-    if not pc.all(pc.is_in(pc.cast(reference, pa.float64()), pa.array([0.0, 1.0]))).as_py():
+    if pc.any(pc.invert(pc.is_in(pc.cast(reference, pa.float64()), pa.array([0.0, 1.0])))).as_py():
         raise ScoringError("the reference standard of a binary task must be 0, 1 or missing")
     labelled = table.filter(pc.is_valid(table["reference"])).sort_by("case_id")
     if labelled.num_rows == 0:
@@ -59,17 +59,16 @@ def labelled_cases(table: pa.Table, protocol: Protocol) -> tuple[pa.Table, int]:
             "no scored case has a reference standard; check the target that the protocol names"
         )
     answered, failed = pc.is_valid(labelled["score"]), pc.is_valid(labelled["failure"])
-    if not pc.all(pc.xor(answered, failed)).as_py():
+    if pc.any(pc.invert(pc.xor(answered, failed))).as_py():
         raise ScoringError("a case must have either a score or a failure code, never both or neither")
-    output = protocol.output.score
-    span = pc.min_max(pc.cast(labelled["score"], pa.float64())).as_py()
+    values = pc.cast(labelled["score"], pa.float64())
+    if pc.any(pc.is_nan(values)).as_py():
+        raise ScoringError("a score is NaN; an answer that is not a number is a failure")
+    output, span = protocol.output.score, pc.min_max(values).as_py()
     if span["min"] is not None and not output.minimum <= span["min"] <= span["max"] <= output.maximum:
         raise ScoringError(
             "a score lies outside the range that the protocol declares; type the answers first"
         )
-    values = pc.cast(labelled["score"], pa.float64())
-    if pc.any(pc.is_nan(values)).as_py():
-        raise ScoringError("a score is NaN; an answer that is not a number is a failure")
     return labelled, table.num_rows - labelled.num_rows
 
 
