@@ -54,7 +54,8 @@ def load(path: Path, model: type[Model], error: type[HoldoutError]) -> tuple[Mod
         _note_lines(node, (), lines, path, error, depth=0)
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
             raise error(f"{path}: aliases (*name) are not allowed in a declaration; write the value out")
-        document = yaml.safe_load(text)
+        # Every scalar stays text: YAML 1.1 would read the label "no" as false and the code 010 as eight.
+        document = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506 - builds text, lists and mappings only
     except yaml.MarkedYAMLError as exc:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 0
         raise error(f"{path}: line {line}: not valid YAML: {exc.problem}") from exc

@@ -1,0 +1,205 @@
+"""Which files of an index become part of a hold-out, and why the others do not.
+
+What a rule forbids is a ``Problem`` and refuses the lock, until the operator excludes it by naming its code
+(or a file's path) with a reason. The reasons and counts are kept in the locked hold-out (participant flow,
+STARD 2015 item 19).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from holdout.errors import LockRefusedError
+from holdout.keyed_table import UNKNOWN
+from holdout.partition import HOLDOUT
+from holdout.view_attributes import STAGED_SOP_CLASSES, STAGED_TRANSFER_SYNTAXES
+
+SHOWN = 5
+
+ANOTHER_PART = "another_part"
+NO_PIXELS = "no_pixels"
+UNLABELLED = "unlabelled"
+ALWAYS_EXCLUDED = {
+    ANOTHER_PART: "belongs to another part of the partition",
+    NO_PIXELS: "holds no pixel data",
+    UNLABELLED: "has no reference standard",
+}
+"""What leaves the flow by itself, counted; everything else must be excluded by the operator."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """Why a hold-out cannot be locked: a code, a sentence, and the files that would have to go."""
+
+    code: str
+    sentence: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excluded:
+    """A file that is not in the hold-out."""
+
+    path: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The files kept (rows of the index, sorted by path), those excluded, and what forbids the lock."""
+
+    kept: pa.Table
+    excluded: tuple[Excluded, ...]
+    problems: tuple[Problem, ...]
+
+    def check(self) -> None:
+        """Refuse problems.
+
+        Raises:
+            LockRefusedError: there are some; each with its code, its count and a first example.
+        """
+        if not self.problems:
+            return
+        sentences = "; ".join(problem.sentence for problem in self.problems[:SHOWN])
+        more = len(self.problems) - SHOWN
+        codes = ", ".join(sorted({problem.code for problem in self.problems}))
+        raise LockRefusedError(
+            f"{sentences}{f'; and {more} more problems' if more > 0 else ''}. Correct them, or exclude the "
+            f"files by code ({codes}) or by path, with a reason"
+        )
+
+
+def select(
+    index: pa.Table,
+    *,
+    parts: Sequence[str] | None = None,
+    exclusions: Mapping[str, str] | None = None,
+    leaked: Iterable[tuple[str, str, Sequence[str]]] = (),
+) -> Selection:
+    """Choose the files of a hold-out.
+
+    Args:
+        index: the ingested folder.
+        parts: part of each file of ``index``; None when all belong to the hold-out.
+        exclusions: code or path to the operator's reason.
+        leaked: findings of the leakage guard as (code, sentence, paths that would have to go).
+
+    Raises:
+        LockRefusedError: an exclusion has no reason, or names a path that the index does not have.
+    """
+    excluding = dict(exclusions or {})
+    index = index.append_column(
+        "_part", pa.array(list(parts) if parts is not None else [HOLDOUT] * index.num_rows, pa.string())
+    ).sort_by("path")
+    rows = index.to_pylist()
+    _check_exclusions(excluding, {row["path"] for row in rows})
+    gone: dict[str, Excluded] = {}
+    problems: list[Problem] = []
+
+    def leave(path: str, code: str) -> None:
+        if path not in gone:
+            gone[path] = Excluded(
+                path=path, code=code, reason=ALWAYS_EXCLUDED.get(code, excluding.get(code, ""))
+            )
+
+    def forbid(code: str, sentence: str, paths: Sequence[str]) -> None:
+        remaining = tuple(path for path in paths if path not in gone)
+        if not remaining:
+            return
+        if code in excluding:
+            for path in remaining:
+                leave(path, code)
+        else:
+            problems.append(Problem(code=code, sentence=sentence, paths=remaining))
+
+    for row in rows:
+        if row["_part"] != HOLDOUT:
+            leave(row["path"], ANOTHER_PART)
+        elif row["path"] in excluding:
+            gone[row["path"]] = Excluded(path=row["path"], code="by_path", reason=excluding[row["path"]])
+    for code, paths in _unusable(rows, gone).items():
+        forbid(code, f"{len(paths)} files are {code.replace('_', ' ')} (first: {paths[0]})", paths)
+    for row in rows:
+        if row["path"] not in gone and row["status"] == "ok" and row["pixel_sha256"] is None:
+            leave(row["path"], NO_PIXELS)
+    for code, images in _not_stageable(rows, gone).items():
+        forbid(code, f"{len(images)} files have an {code.replace('_', ' ')} (first: {images[0]})", images)
+    for column, code, what in (
+        ("sop_instance_uid", "repeated_sop_instance_uid", "share their SOP Instance UID"),
+        ("sha256", "byte_equal", "are equal byte for byte"),
+        ("pixel_sha256", "pixel_equal", "have equal pixels under different SOP Instance UIDs"),
+    ):
+        for first, others in _repeated(rows, gone, column):
+            named = f"{first} and {others[0]}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
+            forbid(code, f"{named} {what}", others)
+    for code, sentence, leaving in leaked:
+        forbid(code, sentence, leaving)
+    keep = pa.array([row["path"] not in gone for row in rows])
+    return Selection(
+        kept=index.filter(keep).drop_columns(["_part"]),
+        excluded=tuple(gone[path] for path in sorted(gone)),
+        problems=tuple(problems),
+    )
+
+
+def without(selection: Selection, paths: Iterable[str], code: str) -> Selection:
+    """Exclude further files of a selection, for one of the reasons that need no operator."""
+    leaving = set(paths)
+    known = selection.kept.column("path").to_pylist()
+    added = [
+        Excluded(path=path, code=code, reason=ALWAYS_EXCLUDED[code]) for path in known if path in leaving
+    ]
+    return Selection(
+        kept=selection.kept.filter(pa.array([path not in leaving for path in known])),
+        excluded=tuple(sorted([*selection.excluded, *added], key=lambda item: item.path)),
+        problems=selection.problems,
+    )
+
+
+def _check_exclusions(excluding: Mapping[str, str], paths: set[str]) -> None:
+    for name, reason in excluding.items():
+        if not reason.strip():
+            raise LockRefusedError(f"the exclusion of {name} has no reason; say why")
+        if name not in paths and ("/" in name or "." in name):
+            raise LockRefusedError(f"{name} is to be excluded, but the index has no such file")
+
+
+def _unusable(rows: Sequence[dict[str, object]], gone: Mapping[str, Excluded]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        path = str(row["path"])
+        if path in gone:
+            continue
+        if row["status"] != "ok":
+            found[str(row["status"])].append(path)
+        elif row["patient_id"] in (None, "", UNKNOWN):
+            found["without_patient_id"].append(path)
+    return found
+
+
+def _not_stageable(rows: Sequence[dict[str, object]], gone: Mapping[str, Excluded]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        path = str(row["path"])
+        if path in gone or row["status"] != "ok":
+            continue
+        if row["sop_class_uid"] not in STAGED_SOP_CLASSES:
+            found["unsupported_sop_class"].append(path)
+        elif row["transfer_syntax_uid"] not in STAGED_TRANSFER_SYNTAXES:
+            found["unsupported_transfer_syntax"].append(path)
+    return found
+
+
+def _repeated(
+    rows: Sequence[dict[str, object]], gone: Mapping[str, Excluded], column: str
+) -> list[tuple[str, list[str]]]:
+    groups: dict[object, list[str]] = defaultdict(list)
+    for row in rows:
+        if str(row["path"]) not in gone and row["status"] == "ok" and row[column] not in (None, UNKNOWN):
+            groups[row[column]].append(str(row["path"]))
+    return [(paths[0], paths[1:]) for paths in groups.values() if len(paths) > 1]

@@ -1,0 +1,257 @@
+"""Lock a hold-out: fix its files by hash, seal its reference standard, make it read-only.
+
+The lock appears whole or not at all: it is built beside its destination, flushed to disk and renamed. The
+same input and keys give the same root.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import rfc8785
+
+from holdout import manifest, sealing
+from holdout.cases import CaseGroups, case_id, case_table, group
+from holdout.errors import LockRefusedError
+from holdout.hashing import hash_files
+from holdout.inclusion import UNLABELLED, Excluded, Selection, select, without
+from holdout.locked import (
+    COVERED,
+    LOCK_FILE,
+    SEALED_FILE,
+    STATEMENT_FORMAT,
+    LockedHoldout,
+    LockRecord,
+    open_locked,
+    open_reference,
+)
+from holdout.reference import ReferenceStandard
+
+__all__ = ["LockedHoldout", "lock", "open_locked", "open_reference"]
+
+Progress = Callable[[int, int | None], None]
+SHORTEST_KEY = 32
+
+
+def lock(
+    source: Path,
+    index: pa.Table,
+    reference: ReferenceStandard,
+    destination: Path,
+    *,
+    name: str,
+    version: str,
+    dataset_key: bytes,
+    reference_key: bytes,
+    parts: Sequence[str] | None = None,
+    site: Mapping[str, Sequence[str]] | None = None,
+    exclusions: Mapping[str, str] | None = None,
+    leaked: Iterable[tuple[str, str, Sequence[str]]] = (),
+    protect_source: bool = True,
+    progress: Progress | None = None,
+) -> LockedHoldout:
+    """Lock the files of ``source`` as a hold-out in ``destination``, which must not exist.
+
+    Args:
+        source: the ingested folder; the files stay where they are.
+        index: its index, one row a file.
+        reference: the resolved reference standard; its unit is the hold-out's.
+        destination: the lock's folder.
+        name: name of the hold-out.
+        version: version of the hold-out.
+        dataset_key: key of the pseudonyms of cases and patients, 32 bytes or more.
+        reference_key: key that the reference standard is encrypted under, 32 bytes or more.
+        parts: part of each row of ``index`` (see ``partition.parts_of_files``); None: all are the hold-out.
+        site: further stratum columns, a value for each row of ``index``.
+        exclusions: what is left out, by code or path, with the reason (see ``inclusion.select``).
+        leaked: findings of the leakage guard as (code, sentence, paths that would have to go).
+        protect_source: take the write permission from the locked files as well, where the owner may.
+        progress: called with (files hashed, files in all).
+
+    Raises:
+        LockRefusedError: defective files, duplicates or leaks that are not excluded, files changed since
+            ingest, two patients in a case, or no case left.
+        ReferenceStandardError: the reference standard contradicts itself.
+    """
+    if destination.exists():
+        raise LockRefusedError(f"{destination}: exists already; a locked hold-out is never overwritten")
+    if len(dataset_key) < SHORTEST_KEY:
+        raise LockRefusedError(
+            f"the dataset key has {len(dataset_key)} bytes; at least {SHORTEST_KEY} are needed"
+        )
+    reference.check()
+    site_columns = {f"_site.{column}": pa.array(list(values)) for column, values in (site or {}).items()}
+    for column, values in site_columns.items():
+        index = index.append_column(column, values)
+    selection = select(index, parts=parts, exclusions=exclusions, leaked=leaked)
+    selection.check()
+    selection = _labelled(selection, reference)
+    groups = group(selection.kept, reference.unit)
+    cases = case_table(
+        selection.kept,
+        groups,
+        dataset_key=dataset_key,
+        site={column[6:]: selection.kept.column(column).to_pylist() for column in site_columns},
+    )
+    entries, size = _hash_images(source, selection.kept, progress)
+    truths = _truths(reference, groups, dataset_key)
+    statement = rfc8785.dumps(
+        {
+            "format": STATEMENT_FORMAT,
+            "name": name,
+            "version": version,
+            "unit": reference.unit,
+            "labels": list(reference.labels),
+            "binary": list(reference.binary),
+            "counts": {
+                "cases": cases.num_rows,
+                "patients": len(set(cases.column("patient_key").to_pylist())),
+                "instances": selection.kept.num_rows,
+                "bytes": size,
+            },
+        }
+    )
+    content = {
+        "statement.json": statement,
+        "cases.parquet": _parquet(cases),
+        "index.parquet": _parquet(selection.kept.drop_columns(list(site_columns))),
+        "commitments.jsonl": sealing.commitments(truths, reference_key),
+        "flow.jsonl": _flow(selection.excluded),
+    }
+    entries += [
+        manifest.Entry(
+            path=manifest.LOCK_PREFIX + file,
+            role=COVERED[file],
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+        for file, data in content.items()
+    ]
+    root = manifest.root(entries)
+    binding = sealing.Binding(name=name, version=version, root=root)
+    sealed = sealing.seal(truths, reference_key, binding)
+    record = LockRecord(
+        root=root, source=str(source.resolve()), sealed_sha256=hashlib.sha256(sealed).hexdigest()
+    )
+    content |= {
+        manifest.FILE_NAME: manifest.encode(entries),
+        SEALED_FILE: sealed,
+        LOCK_FILE: record.encode(),
+    }
+    if protect_source:
+        _protect(source, selection.kept.column("path").to_pylist())
+    _publish(destination, content)
+    return open_locked(destination)
+
+
+def _labelled(selection: Selection, reference: ReferenceStandard) -> Selection:
+    """Leave out the cases without truth."""
+    groups = group(selection.kept, reference.unit)
+    paths = selection.kept.column("path").to_pylist()
+    leaving = [
+        paths[row]
+        for case, uid in enumerate(groups.uids)
+        if uid not in reference.by_case or not reference.by_case[uid].labelled
+        for row in groups.rows_of(case)
+    ]
+    return without(selection, leaving, UNLABELLED)
+
+
+def _hash_images(source: Path, kept: pa.Table, progress: Progress | None) -> tuple[list[manifest.Entry], int]:
+    """Manifest entries of the images, read anew: an index may be older than its files."""
+    paths = kept.column("path").to_pylist()
+    expected = kept.column("sha256").to_pylist()
+    entries: list[manifest.Entry] = []
+    changed: list[str] = []
+    for done, (digest, wanted) in enumerate(zip(hash_files(source, paths), expected, strict=True), start=1):
+        if digest.problem or digest.sha256 != wanted:
+            changed.append(digest.path)
+        entries.append(
+            manifest.Entry(
+                path=manifest.SOURCE_PREFIX + digest.path,
+                role="image",
+                size=digest.size,
+                sha256=digest.sha256,
+            )
+        )
+        if progress is not None:
+            progress(done, len(paths))
+    if changed:
+        raise LockRefusedError(
+            f"{len(changed)} files are not what was ingested (first: {changed[0]}); ingest the folder again"
+        )
+    return entries, sum(entry.size for entry in entries)
+
+
+def _truths(reference: ReferenceStandard, groups: CaseGroups, dataset_key: bytes) -> dict[str, sealing.Truth]:
+    rows: list[tuple[str, sealing.Truth]] = []
+    for uid in groups.uids:
+        truth = reference.by_case[uid]
+        details = {
+            "reference.method": truth.method,
+            "reference.readers": truth.readers,
+            "reference.date": truth.date,
+        }
+        rows.append((case_id(dataset_key, uid), {**truth.labels, **details}))
+    return sealing.new_truths(rows)
+
+
+def _flow(excluded: Sequence[Excluded]) -> bytes:
+    return b"".join(
+        rfc8785.dumps({"path": item.path, "code": item.code, "reason": item.reason}) + b"\n"
+        for item in excluded
+    )
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(None).combine_chunks(), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _protect(source: Path, paths: Sequence[str]) -> None:
+    """Take write permission from the files; a file system or owner that refuses is left as it is.
+
+    The hash is what protects; the permission only keeps accidents away.
+    """
+    for path in paths:
+        with contextlib.suppress(OSError):
+            (source / path).chmod(0o444)
+
+
+def _publish(destination: Path, content: Mapping[str, bytes]) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+    try:
+        for file, data in content.items():
+            with (building / file).open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            (building / file).chmod(0o444)
+        _sync(building)
+        building.chmod(0o555)
+        building.rename(destination)
+        _sync(destination.parent)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            building.chmod(0o700)
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
