@@ -1,4 +1,4 @@
-"""Images that the project makes for itself: base, probe and example vendors, each made once.
+"""Images that the project makes for itself, without a registry: each is made once.
 
 A tag holds the hash of everything that went into the image, so an unchanged image is found, not made again.
 """
@@ -22,7 +22,6 @@ from runners.base_image import Progress, base_tag, make_base_image
 from runners.engine import Engine
 from runners.errors import ImageError
 
-EXAMPLES = Path(__file__).with_name("examples")
 PROBE_SOURCE = Path(__file__).with_name("probe") / "probe.c"
 _COMPILE = ("gcc", "-static", "-O1", "-s")
 
@@ -70,27 +69,11 @@ def probe_image(engine: Engine) -> MadeImage:
         return MadeImage(tag=tag, digest=digest, made=True)
 
 
-def example_image(engine: Engine, name: str, weights: Path, *, dockerfile: str = "Dockerfile") -> MadeImage:
-    """Find or make the image of the example vendor ``name`` with its trained ``weights``.
-
-    This plays the vendor's part. A vendor's own Dockerfile is never built by an institution.
-
-    Raises:
-        ImageError: there is no such example.
-    """
-    folder = EXAMPLES / name
-    if not (folder / dockerfile).is_file():
-        known = ", ".join(sorted(path.parent.name for path in EXAMPLES.glob("*/Dockerfile")))
-        raise ImageError(f"There is no example vendor {name!r}. Known: {known}.")
-    files = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
-    files |= {path.name: path.read_bytes() for path in sorted(EXAMPLES.glob("*.py"))}
-    files["weights.npz"] = weights.read_bytes()
-    return build_image(engine, f"proctor/example-{name}", files)
-
-
-def build_image(engine: Engine, repository: str, files: Mapping[str, bytes]) -> MadeImage:
+def build_image(
+    engine: Engine, repository: str, files: Mapping[str, bytes], progress: Progress | None = None
+) -> MadeImage:
     """Find or make an image from the project's own files, Dockerfile included, on top of the base image."""
-    base = base_image(engine)
+    base = base_image(engine, progress)
     tag = f"{repository}:{_hash({**files, 'base': base.digest.encode()})}"
     with _one_at_a_time():
         if found := engine.image(tag):
