@@ -26,6 +26,7 @@ from sandbox.report.model import (
     SelfCheck,
     SubmissionFacts,
 )
+from sandbox.report.page import render
 from sandbox.results import (
     Analysis,
     Association,
@@ -454,3 +455,9 @@ def make_report() -> Callable[..., ReportInput]:
 def make_results() -> Callable[[], Results]:
     """Make the results that the sample report holds."""
     return sample_results
+
+
+@pytest.fixture(scope="session")
+def sample_page() -> bytes:
+    """The page of the sample report, rendered once."""
+    return render(sample_report())

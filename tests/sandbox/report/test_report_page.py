@@ -29,6 +29,12 @@ class Elements(HTMLParser):
         self.seen.append((tag, dict(attrs)))
 
 
+@pytest.fixture(scope="module")
+def page(sample_page: bytes) -> str:
+    """The sample's page, rendered once."""
+    return sample_page.decode()
+
+
 def elements(page: bytes) -> list[tuple[str, dict[str, str | None]]]:
     parser = Elements()
     parser.feed(page.decode())
@@ -75,12 +81,12 @@ def renamed(make_report, text: str):
     )
 
 
-def test_equal_inputs_give_equal_bytes(make_report):
-    assert render(make_report()) == render(make_report())
+def test_equal_inputs_give_equal_bytes(make_report, sample_page):
+    assert render(make_report()) == sample_page
 
 
-def test_the_policy_stands_before_everything_that_could_load(make_report):
-    seen = elements(render(make_report()))
+def test_the_policy_stands_before_everything_that_could_load(sample_page):
+    seen = elements(sample_page)
     policies = [
         i
         for i, (tag, a) in enumerate(seen)
@@ -93,9 +99,9 @@ def test_the_policy_stands_before_everything_that_could_load(make_report):
 
 
 @pytest.mark.parametrize("text", [HOSTILE, "\"'><svg onload=x>", "</style></title>", "{{ 7*7 }}", "$\\frac"])
-def test_foreign_text_never_becomes_markup(make_report, text):
+def test_foreign_text_never_becomes_markup(make_report, sample_page, text):
     page = render(renamed(make_report, text))
-    plain = {tag for tag, _ in elements(render(make_report()))}
+    plain = {tag for tag, _ in elements(sample_page)}
     for tag, attributes in elements(page):
         assert tag in plain
         assert tag not in RUNNING_OR_LOADING
@@ -124,16 +130,15 @@ def test_hidden_and_reordering_characters_are_shown_escaped(make_report, text):
             assert f"\\u{{{ord(character):X}}}" in page
 
 
-def test_ids_are_unique_and_inner_links_lead_somewhere(make_report):
-    seen = elements(render(make_report()))
+def test_ids_are_unique_and_inner_links_lead_somewhere(sample_page):
+    seen = elements(sample_page)
     ids = [attributes["id"] for _, attributes in seen if "id" in attributes]
     assert len(ids) == len(set(ids))
     links = {a["href"][1:] for _, a in seen if (a.get("href") or "").startswith("#")}
     assert links <= set(ids)
 
 
-def test_an_undefined_estimate_stands_with_its_reason_never_as_a_number(make_report):
-    page = render(make_report()).decode()
+def test_an_undefined_estimate_stands_with_its_reason_never_as_a_number(page):
     row = re.search(r'<tr>\s*<th scope="row"><a href="#metric-calibration_intercept">.*?</tr>', page, re.S)
     assert row
     assert "undefined" in row[0]
@@ -141,23 +146,19 @@ def test_an_undefined_estimate_stands_with_its_reason_never_as_a_number(make_rep
     assert "0.000" not in row[0]
 
 
-def test_small_strata_stay_in_sight_with_their_counts_and_the_reason(make_report):
-    page = render(make_report()).decode()
+def test_small_strata_stay_in_sight_with_their_counts_and_the_reason(page):
     assert re.search(r'<tr class="few">\s*<th scope="row">unknown<small>too few: 4 positive cases', page)
     assert "2 of 8 strata are too small for a claim" in page
 
 
-def test_both_ways_of_counting_failures_stand_side_by_side(make_report):
-    page = render(make_report()).decode()
+def test_both_ways_of_counting_failures_stand_side_by_side(page):
     row = re.search(r'id="failures".*?<th scope="row">AUROC</th>.*?</tr>', page, re.S)
     assert row
     assert row[0].index(">0.800<") < row[0].index(">0.820<")
 
 
-def test_every_verdict_is_written_in_words_beside_its_sign(make_report):
-    chips = re.findall(
-        r'<span class="chip (\w+)">.*?</svg>\s*([^<]+)</span>', render(make_report()).decode(), re.S
-    )
+def test_every_verdict_is_written_in_words_beside_its_sign(page):
+    chips = re.findall(r'<span class="chip (\w+)">.*?</svg>\s*([^<]+)</span>', page, re.S)
     assert chips == [("met", "Met"), ("not_met", "Not met"), ("cannot_tell", "Cannot tell")]
 
 
