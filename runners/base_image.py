@@ -35,6 +35,9 @@ _LEFT_OUT = (
     "var/log",
     "var/lib/apt",
     "debootstrap",
+    # debootstrap copies these from the host.
+    "etc/resolv.conf",
+    "etc/hostname",
     "usr/share/doc",
     "usr/share/man",
     "usr/share/locale",

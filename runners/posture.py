@@ -146,12 +146,14 @@ def container_config(
     environment: Mapping[str, str] | None = None,
     labels: Mapping[str, str] | None = None,
     command: Sequence[str] | None = None,
+    loopback: bool = False,
 ) -> dict[str, Any]:
     """Make the engine's settings for a container under ``posture`` and ``limits``.
 
     ``image`` is an id, because a tag may be moved by whoever loads the next archive; ``user`` is a numeric
     ``uid:gid``; ``input_root`` is the host folder shown read-only as ``/input``; ``command`` replaces the
-    image's own arguments, for the project's probe only.
+    image's own arguments, for the project's probe only; ``loopback`` brings up the one interface that there
+    is, for contracts that talk over it.
 
     Raises:
         PostureRefused: user or working directory would weaken the isolation.
@@ -213,6 +215,9 @@ def container_config(
         "Image": image,
         "User": user,
         "WorkingDir": checked_workdir(workdir),
+        # The empty network namespace is there either way. Without set-up the engine starts a container in
+        # half the time, and puts none of the host's names into /etc.
+        "NetworkDisabled": not loopback,
         "Hostname": HOSTNAME,
         "Domainname": "",
         "Env": [f"{name}={value}" for name, value in sorted((environment or {}).items())] + list(_INJECTION),
