@@ -14,14 +14,12 @@ from typing import Any
 
 import pydicom
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
-    generate_uid,
 )
 
 from holdout import headers, pydicom_reader
@@ -30,53 +28,25 @@ from holdout.elements import OddDataSetError, Values, walk_data_set, walk_file
 from holdout.headers import ReadLimits, read_header
 from holdout.written_values import written
 
-_SPEC = importlib.util.spec_from_file_location("zoo", Path(__file__).with_name("zoo.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-zoo = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(zoo)
+
+def sibling(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+zoo = sibling("zoo")
 ZOO, manifest, needs_zoo = zoo.ZOO, zoo.manifest, zoo.needs_zoo
+dicom_file = sibling("dicom_files").dicom_file
 
 LIMITS = ReadLimits()
 
 
 def row_of(path: Path, limits: ReadLimits = LIMITS) -> dict[str, Any]:
     return dict(zip(row_columns(), read_header(str(path.parent), path.name, limits), strict=True))
-
-
-def dicom_file(
-    path: Path, syntax: str = ExplicitVRLittleEndian, *, rows: int = 4, columns: int = 6, **attributes: Any
-) -> Path:
-    dataset = Dataset()
-    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-    dataset.SOPInstanceUID = generate_uid(entropy_srcs=[path.name])
-    dataset.PatientID = "P1"
-    dataset.Modality = "OT"
-    dataset.SamplesPerPixel = 1
-    dataset.PhotometricInterpretation = "MONOCHROME2"
-    dataset.Rows, dataset.Columns = rows, columns
-    dataset.BitsAllocated = dataset.BitsStored = 16
-    dataset.HighBit = 15
-    dataset.PixelRepresentation = 0
-    dataset.PixelData = bytes(number % 251 for number in range(2 * rows * columns))
-    dataset["PixelData"].VR = "OW"
-    for keyword, value in attributes.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-    meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[path.name])
-    meta.TransferSyntaxUID = syntax
-    dataset.file_meta = meta
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset.preamble = bytes(128)
-        meta.FileMetaInformationVersion = b"\0\1"
-        meta.ImplementationClassUID = "1.2.3.4"
-        pydicom.dcmwrite(path, dataset)
-    return path
 
 
 @needs_zoo
