@@ -60,14 +60,14 @@ _PLACEHOLDERS = frozenset(
         "deidentified",
     ]
 ) | {"not applicable", "not available", "no data", "not specified", "no value"}
-_AGE = re.compile(r"(\d{1,3})([DWMY])")
+_AGE = re.compile(r"(\d{1,3})([DWMY])", re.ASCII)
 _DAYS = {"D": 1.0, "W": 7.0, "M": 365.25 / 12, "Y": 365.25}
 _SEX = {"M": "M", "F": "F", "O": "O", "MALE": "M", "FEMALE": "F", "OTHER": "O"}
-_DATE = re.compile(r"(\d{4})([.\-/]?)(\d{2})\2(\d{2})")
+_DATE = re.compile(r"(\d{4})([.\-/]?)(\d{2})\2(\d{2})", re.ASCII)
 _DUMMY_DATES = frozenset({(1900, 1, 1), (1901, 1, 1), (2099, 12, 31)})
 _FIRST_RADIOGRAPH = 1895
-_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
-_INTEGER = re.compile(r"[+-]?\d{1,12}")
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_INTEGER = re.compile(r"[+-]?\d{1,12}", re.ASCII)
 _CODE = re.compile(r"[A-Z0-9][A-Z0-9 _/.+\-]{0,63}")
 
 
