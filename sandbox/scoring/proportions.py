@@ -8,6 +8,7 @@ correction of Korn and Graubard 1998 (Survey Methodology 24:193).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -62,23 +63,29 @@ def effective_size(success: Bools, patient: Integers, level: float) -> float:
         n when every patient has one case; at most n always. When all outcomes are equal the data say nothing
         about correlation, and the number of patients is taken: as if the cases of a patient were copies.
     """
-    n = success.size
+    return float(effective_sizes([success], patient, level)[0])
+
+
+def effective_sizes(successes: Iterable[Bools], patient: Integers, level: float) -> Floats:
+    """Effective sizes of several proportions over the same cases; see :func:`effective_size`."""
+    n = patient.size
     codes, patients = compact(patient)
-    if patients == n:
-        return float(n)
-    p = float(np.count_nonzero(success)) / n
-    if p in (0.0, 1.0) or patients < 2:
-        return float(patients)
     # Whole numbers first: their sums are exact, so the order of the cases cannot show in the last digit.
-    hits, sizes = np.bincount(codes[success], minlength=patients), np.bincount(codes, minlength=patients)
-    residual = hits - p * sizes
-    variance = patients / (patients - 1) * float(residual @ residual) / n**2
-    if variance <= 0:
-        return float(n)
-    size = p * (1 - p) / variance
-    tail = (1 + level) / 2
-    correction = (stats.t.ppf(tail, n - 1) / stats.t.ppf(tail, patients - 1)) ** 2
-    return float(min(n, size * correction))
+    sizes = np.bincount(codes, minlength=patients)
+    correction = 1.0
+    if 1 < patients < n:
+        tail = (1 + level) / 2
+        correction = float(stats.t.ppf(tail, n - 1) / stats.t.ppf(tail, patients - 1)) ** 2
+    found = []
+    for success in successes:
+        p = float(np.count_nonzero(success)) / n
+        if patients == n or p in (0.0, 1.0) or patients < 2:
+            found.append(float(patients))
+            continue
+        residual = np.bincount(codes[success], minlength=patients) - p * sizes
+        variance = patients / (patients - 1) * float(residual @ residual) / n**2
+        found.append(min(n, p * (1 - p) / variance * correction) if variance > 0 else float(n))
+    return np.asarray(found, dtype=np.float64)
 
 
 def proportion(

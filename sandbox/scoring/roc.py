@@ -30,7 +30,7 @@ from sandbox.scoring.cases import (
     tie_groups,
 )
 from sandbox.scoring.estimates import basis_of, estimate, logit_interval, method_name, quantile, undefined
-from sandbox.scoring.proportions import effective_size, wilson
+from sandbox.scoring.proportions import effective_sizes, wilson
 
 METHOD = "delong-logit"
 FALLBACK = "newcombe-5"
@@ -192,7 +192,7 @@ def _called(at: Integers) -> Integers:
 def _rate_band(cases: ScoredCases, thresholds: Floats, rate: Floats, level: float) -> tuple[Floats, Floats]:
     sizes: Floats = np.full(thresholds.size, float(cases.n))
     if count_patients(cases.patient) < cases.n:
-        sizes = np.array([effective_size(cases.score >= t, cases.patient, level) for t in thresholds])
+        sizes = effective_sizes((cases.score >= t for t in thresholds), cases.patient, level)
     low, high = wilson(rate * sizes, sizes, level)
     # Effective sizes vary from threshold to threshold; a band of a rising curve rises.
     return np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]

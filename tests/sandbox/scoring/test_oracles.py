@@ -110,9 +110,10 @@ def test_bootstrap_spread_agrees_with_the_closed_forms(patients):
 
 def test_bootstrap_statistics_equal_scikit_learn_on_the_same_resample():
     reference, score, patient = sample(200, patients=40, levels=11)
+    patient = np.unique(patient, return_inverse=True)[1]
     cases = make_cases(reference, score, patient)
     seed = Seed(evaluation="e", metric="m")
-    weights = seed.generator().multinomial(40, np.full(40, 1 / 40), size=5)
+    weights = [np.bincount(row, minlength=40) for row in seed.generator().integers(0, 40, size=(5, 40))]
     drawn = bootstrap.aurocs(cases, seed, 5), bootstrap.average_precisions(cases, seed, 5)
     sensitivity, specificity = bootstrap.rates(cases, 0.5, seed, 5)
     for index, weight in enumerate(weights):
@@ -135,8 +136,8 @@ def test_bootstrap_does_not_depend_on_its_blocks():
     reference, score, patient = sample(200, patients=40, levels=11)
     cases = make_cases(reference, score, patient)
     seed = Seed(evaluation="e", metric="m")
-    for who in (cases.patient, np.arange(200)):
-        column = cases.reference.astype(np.int64)
+    column = cases.reference.astype(np.int64)
+    for who in (cases.patient, np.arange(200), np.arange(200) % 199):
         whole = np.concatenate(list(bootstrap.replicate_counts(who, column, 2, seed, 50)))
         pieces = np.concatenate(list(bootstrap.replicate_counts(who, column, 2, seed, 50, block=1)))
         assert (whole == pieces).all()

@@ -1,0 +1,77 @@
+"""The policy: the shipped default, its mistakes, and what it turns into for the runners."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from sandbox.errors import PolicyError
+from sandbox.policy import Policy, load_policy
+from sandbox.protocol import Protocol
+
+DEFAULT = Path(__file__).resolve().parents[2] / "policies" / "default.yaml"
+
+
+def load(tmp_path, text):
+    path = tmp_path / "policy.yaml"
+    path.write_text("proctor: policy/1\nname: test\n" + text, encoding="utf-8")
+    return load_policy(path)
+
+
+def test_the_shipped_policy_says_the_defaults():
+    shipped = load_policy(DEFAULT)
+    silent = Policy(proctor="policy/1", name="default", description=shipped.description)
+    assert shipped == silent
+    assert shipped.digest == silent.digest
+
+
+def test_a_protocol_may_lower_the_clocks_only(tmp_path):
+    policy = load(tmp_path, "limits: {seconds_per_case: 20, seconds_per_run: 100}\n")
+    task = {"kind": "binary", "target": "x", "unit": "image"}
+    plan = Protocol(proctor="protocol/1", name="p", title="p", task=task)
+    eager = plan.model_copy(update={"limits": plan.limits.model_copy(update={"seconds_per_case": 5.0})})
+    greedy = plan.model_copy(update={"limits": plan.limits.model_copy(update={"seconds_per_case": 50.0})})
+    assert policy.container_limits(eager).seconds_per_case == 5
+    assert policy.container_limits(greedy).seconds_per_case == 20
+    assert policy.container_limits(greedy).seconds_per_run == 100
+    assert policy.container_limits().memory_bytes == 4 * 2**30
+
+
+def test_waivers_end(tmp_path):
+    policy = load(
+        tmp_path,
+        "isolation:\n  waivers:\n"
+        "    - {control: nonroot-group, reason: old engine, approved_by: IT, until: '2026-01-31'}\n",
+    )
+    assert policy.posture(date(2026, 1, 31)).waived == ("nonroot-group",)
+    assert policy.posture(date(2026, 2, 1)).waived == ()
+
+
+def test_large_holdouts_may_be_sampled(tmp_path):
+    policy = load(tmp_path, "verification: {after: sample, sample_above: 1 GiB, sample_files: 7}\n")
+    assert policy.sampling(2**31, "before") is None
+    assert policy.sampling(2**31, "after") == 7
+    assert policy.sampling(2**20, "after") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("limits: {memory: 4}\n", r"policy\.yaml:3: limits\.memory: must be a size with its unit"),
+        ("limits: {memory: 4 GB}\n", r"must be a size with its unit"),
+        ("limits: {memory: 8 MiB}\n", r"limits\.memory: must be at least 16 MiB"),
+        ("limits: {tmp: 8 GiB}\n", r"limits\.tmp: and shm live in memory"),
+        ("limits: {cpus: 0}\n", r"limits\.cpus: must be greater than 0"),
+        ("isolation: {user: '0:0'}\n", r"isolation\.user: must not be root"),
+        ("isolation: {network: host}\n", r"isolation\.network: unknown key"),
+        ("disclosure: {minimum_cells: 3}\n", r"did you mean `minimum_cell`\?"),
+        (
+            "isolation:\n  required: [a]\n"
+            "  waivers: [{control: a, reason: r, approved_by: b, until: '2026-02-30'}]\n",
+            r"required and waived at once(.|\n)*not a day",
+        ),
+    ],
+)
+def test_mistakes_are_named_by_line_and_path(tmp_path, text, message):
+    with pytest.raises(PolicyError, match=message):
+        load(tmp_path, text)

@@ -1,0 +1,213 @@
+"""Protocols: what is checked, where a mistake is named, what the digest covers."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from sandbox.applicability import check_against, join_strata
+from sandbox.errors import ProtocolError
+from sandbox.protocol import load_protocol
+
+SHIPPED = Path(__file__).resolve().parents[2] / "policies" / "protocols"
+MINIMAL = """\
+proctor: protocol/1
+name: test
+title: Test
+task: {kind: binary, target: finding, unit: image}
+"""
+FULL = MINIMAL + (
+    """\
+operating_points:
+  - {name: half, threshold: 0.5}
+strata:
+  - {attribute: sex}
+  - {attribute: age, bands: [0, 40, 80]}
+  - {cross: [sex, age]}
+  - {attribute: reference.method}
+acceptance:
+  - {name: a, metric: auroc, bound: lower, at_least: 0.6, stratum: {attribute: sex, level: F}}
+"""
+)
+
+
+def load(tmp_path, text):
+    path = tmp_path / "p.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_protocol(path)
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)
+def test_shipped_protocols_are_valid(path):
+    protocol = load_protocol(path)
+    assert protocol.name == path.stem
+    assert protocol.acceptance
+    assert protocol.strata
+
+
+def test_the_digest_covers_meaning_not_layout(tmp_path):
+    first = load(tmp_path, MINIMAL)
+    assert first.digest.startswith("sha256:")
+    assert (
+        load(tmp_path, "# a comment\n" + MINIMAL.replace("title: Test", "title: 'Test'")).digest
+        == first.digest
+    )
+    # A default written out is the same plan.
+    assert load(tmp_path, MINIMAL + "failures: worst_case\nintervals: {level: 0.95}\n").digest == first.digest
+    assert load(tmp_path, MINIMAL + "failures: excluded\n").digest != first.digest
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            MINIMAL + "operating_point: []\n",
+            r"p\.yaml:5: operating_point: unknown key; did you mean `operating_points`\?",
+        ),
+        (MINIMAL + "strata:\n  - attribute: age\n    band: [1, 2]\n", r":7: strata\[0\]\.band: .*`bands`"),
+        (
+            MINIMAL + "strata:\n  - attribute: age\n    bands: [0, 9, 3]\n",
+            r":7: strata\[0\]\.bands: must rise",
+        ),
+        (
+            MINIMAL + "strata:\n  - attribute: age\n    bands: [0, 1, 1]\n",
+            r":7: strata\[0\]\.bands: must rise",
+        ),
+        (MINIMAL + "strata: [{}]\n", r":5: strata\[0\]: give either attribute or cross"),
+        (MINIMAL + "strata: [{attribute: a}, {attribute: a}]\n", r"strata\[1\]: is declared twice"),
+        (
+            MINIMAL + "intervals: {level: 1.5}\n",
+            r":5: intervals\.level: must be less than or equal to 0\.999",
+        ),
+        (MINIMAL + "intervals: {level: .nan}\n", r":5: intervals\.level"),
+        (MINIMAL + "intervals: {level: '0.95'}\n", r":5: intervals\.level: must be a valid number"),
+        (MINIMAL + "failures: ignore\n", r":5: failures: must be 'worst_case' or 'excluded'"),
+        (
+            MINIMAL + "output: {score: {minimum: 1, maximum: 1}}\n",
+            r":5: output\.score\.maximum: must be greater",
+        ),
+        (MINIMAL + "output: {score: {levels: 1}}\n", r":5: output\.score\.levels"),
+        (
+            MINIMAL + "operating_points: [{name: a, threshold: 2}]\n",
+            r"threshold: must be above 0 and at most 1",
+        ),
+        (MINIMAL + "operating_points: [{name: a, threshold: 0}]\n", r"threshold: must be above 0"),
+        (
+            MINIMAL + "input: {attributes: [PatientSex, PatientSex]}\n",
+            r"input\.attributes\[1\]: is named twice",
+        ),
+        (
+            MINIMAL + "limits: {seconds_per_case: 10, seconds_per_run: 5}\n",
+            r"must not exceed seconds_per_run",
+        ),
+        (
+            FULL.replace("bound: lower", "bound: upper"),
+            r":13: acceptance\[0\]\.bound: upper goes with at_most",
+        ),
+        (FULL.replace("at_least: 0.6", "at_least: 1.6"), r"at_least: is not a possible value of auroc"),
+        (FULL.replace("at_least: 0.6, ", ""), r"acceptance\[0\]: give either at_least or at_most"),
+        (FULL.replace("metric: auroc", "metric: sensitivity"), r"sensitivity needs an operating_point"),
+        (FULL.replace("attribute: sex, level", "attribute: site, level"), r"is not a declared stratum"),
+        (FULL.replace("metric: auroc", "metric: auroc, operating_point: half"), r"does not go with auroc"),
+        (MINIMAL.replace("binary", "detection"), r":4: task\.kind: must be 'binary'"),
+        (MINIMAL.replace("title: Test\n", ""), r"title: is missing"),
+        (MINIMAL.replace("protocol/1", "protocol/9"), r":1: proctor: must be 'protocol/1'"),
+    ],
+)
+def test_mistakes_are_named_by_line_and_path(tmp_path, text, message):
+    with pytest.raises(ProtocolError, match=message):
+        load(tmp_path, text)
+
+
+def test_every_mistake_is_named_in_the_order_of_the_file(tmp_path):
+    with pytest.raises(ProtocolError) as caught:
+        load(tmp_path, MINIMAL + "failures: x\nminimum: {positives: 0}\nlimit: {}\n")
+    lines = str(caught.value).splitlines()
+    assert [line.split(":")[1] for line in lines] == ["5", "6", "7"]
+
+
+def holdout():
+    cases = pa.table(
+        {
+            "case_id": ["c1", "c2", "c3", "c4"],
+            "patient_key": ["p1", "p1", "p2", "p3"],
+            "sex": ["F", "F", "M", None],
+            "age": pa.array([10.0, 50.0, None, 95.0]),
+        }
+    )
+    reference = pa.table(
+        {
+            "case_id": ["c4", "c3", "c2", "c1"],
+            "finding": ["0", None, "0", "1"],
+            "reference.method": ["histology"] * 4,
+        }
+    )
+    return cases, reference
+
+
+def test_a_fitting_protocol_passes_with_warnings(tmp_path):
+    warnings = check_against(load(tmp_path, FULL), *holdout())
+    assert warnings[0] == "1 of 4 cases have no reference standard for finding."
+    assert "sex: no positive case in unknown." in warnings
+
+
+def test_strata_are_joined_from_both_tables(tmp_path):
+    joined = join_strata(load(tmp_path, FULL), *holdout())
+    assert joined["reference"].to_pylist() == [1, 0, None, 0]
+    assert joined.column_names == ["case_id", "patient_key", "reference", "sex", "age", "reference.method"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("target: finding", "target: other", "no label other.*finding"),
+        ("{attribute: sex}\n", "{attribute: sex}\n  - {attribute: scanner}\n", "no attribute scanner"),
+        ("level: F", "level: X", "no case has this level of sex. It has F"),
+        ("level: F", "level: unknown", "sex = unknown holds no positive case"),
+        ("age, bands: [0, 40, 80]", "age2, bands: [0, 40, 80]", "no attribute age2"),
+        ("{attribute: sex}", "{attribute: sex, bands: [0, 1]}", "sex is not a number"),
+    ],
+)
+def test_a_protocol_that_the_holdout_cannot_serve_is_refused(tmp_path, old, new, message):
+    assert old in FULL
+    text = FULL.replace(old, new)
+    text = text.replace("cross: [sex, age]", "cross: [sex, age2]") if "age2" in new else text
+    with pytest.raises(ProtocolError, match=message):
+        check_against(load(tmp_path, text), *holdout())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["0"] * 4, "no case of this hold-out is positive"),
+        (["1"] * 4, "no case of this hold-out is negative"),
+        ([None] * 4, "no case of this hold-out is positive"),
+        (["2", "0", "1", "1"], "other than 0, 1"),
+        (["yes", "0", "1", "1"], "other than 0, 1"),
+    ],
+)
+def test_a_target_without_two_kinds_of_cases_is_refused(tmp_path, values, message):
+    cases, reference = holdout()
+    reference = reference.set_column(1, "finding", pa.array(values, pa.string()))
+    with pytest.raises(ProtocolError, match=message):
+        check_against(load(tmp_path, FULL), cases, reference)
+
+
+def test_an_attribute_that_is_never_known_is_refused(tmp_path):
+    cases, reference = holdout()
+    cases = cases.set_column(2, "sex", pa.array([None] * 4, pa.string()))
+    with pytest.raises(ProtocolError, match="sex is unknown for every case"):
+        check_against(load(tmp_path, FULL), cases, reference)
+
+
+def test_a_number_needs_bands(tmp_path):
+    cases = pa.table(
+        {
+            "case_id": [f"c{i}" for i in range(300)],
+            "patient_key": [f"p{i}" for i in range(300)],
+            "age": [float(i) / 3 for i in range(300)],
+        }
+    )
+    reference = pa.table({"case_id": cases["case_id"], "finding": [i % 2 for i in range(300)]})
+    with pytest.raises(ProtocolError, match=r"age has 300 levels .* give bands"):
+        check_against(load(tmp_path, MINIMAL + "strata: [{attribute: age}]\n"), cases, reference)
