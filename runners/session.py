@@ -16,7 +16,7 @@ from runners.errors import EngineBroken, ImageRefused, PostureRefused
 from runners.failures import CaseFailed, FailureCode
 from runners.leftovers import new_name, owner_labels
 from runners.limits import Limits
-from runners.posture import Posture, container_config, numeric_user
+from runners.posture import Posture, checked_workdir, container_config, numeric_user
 from runners.stream import STDERR, Attachment
 
 # The kernel reports the death before the engine has noted the reason for it.
@@ -68,7 +68,8 @@ def plan_session(
 
     Raises:
         ImageRefused: the engine does not hold the image.
-        PostureRefused: the image declares volumes, which are writable and without limit.
+        PostureRefused: the image declares volumes, which are writable and without limit, or a working
+            directory that would weaken the isolation.
     """
     image = engine.image(image_digest)
     if image is None or image.digest != image_digest:
@@ -78,7 +79,7 @@ def plan_session(
     return SessionPlan(
         image=image_digest,
         user=numeric_user(user or "") or numeric_user(image.user) or posture.user,
-        workdir=image.workdir,
+        workdir=checked_workdir(image.workdir),
         posture=posture,
         limits=limits,
         input_root=input_root,

@@ -11,7 +11,7 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -92,7 +92,7 @@ def run_cases(
     task: Mapping[str, Any],
     on_event: Callable[[SessionEvent], None] | None = None,
     user: str | None = None,
-) -> Iterator[CaseOutcome]:
+) -> Generator[CaseOutcome, None, None]:
     """Put every case to a container of the image, in order, and yield what became of each.
 
     ``input_root`` is an empty folder on the file system of the staged cases; it is emptied again. ``task`` is
@@ -146,24 +146,23 @@ class _Run:
 
     def case(self, case: CaseInput) -> CaseOutcome:
         shown = self._plan.input_root / _checked(case)
-        place = case.directory
         try:
-            try:
-                self._have_container()
-            except CaseFailed as failure:
-                return CaseOutcome(
-                    case=case.case,
-                    failure=failure.code,
-                    answer=None,
-                    seconds=0.0,
-                    container=0,
-                    detail=failure.detail,
-                )
-            _show(case.directory, shown)
-            place = shown
+            self._have_container()
+        except CaseFailed as failure:
+            _remove(case.directory, case.files)
+            return CaseOutcome(
+                case=case.case,
+                failure=failure.code,
+                answer=None,
+                seconds=0.0,
+                container=0,
+                detail=failure.detail,
+            )
+        _show(case.directory, shown)
+        try:
             return self._ask(case)
         finally:
-            _remove(place, case.files)
+            _remove(shown, case.files)
 
     def end(self) -> None:
         if self._session is not None:
