@@ -89,7 +89,9 @@ def export_development(
     unknown = sorted(set(shown) - set(reference.labels))
     if unknown:
         raise PartitionError(f"the reference standard has no label {', '.join(unknown)}")
-    chosen = known_cases(index.filter(pa.array([part == DEVELOPMENT for part in parts])), reference.unit)
+    chosen = known_cases(
+        index.filter(pa.array([part == DEVELOPMENT for part in parts], pa.bool_())), reference.unit
+    )
     groups = group(chosen, reference.unit)
     paths, hashes = chosen.column("path").to_pylist(), chosen.column("sha256").to_pylist()
     patients = chosen.column("patient_id").to_pylist()

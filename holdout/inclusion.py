@@ -8,13 +8,14 @@ STARD 2015 item 19).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from holdout.errors import LockRefusedError
 from holdout.keyed_table import UNKNOWN
+from holdout.leakage import Leak
 from holdout.partition import HOLDOUT
 from holdout.view_attributes import STAGED_SOP_CLASSES, STAGED_TRANSFER_SYNTAXES
 
@@ -56,6 +57,8 @@ class Selection:
     kept: pa.Table
     excluded: tuple[Excluded, ...]
     problems: tuple[Problem, ...]
+    notes: tuple[str, ...] = ()
+    """What the operator should know, though it forbids nothing."""
 
     def check(self) -> None:
         """Refuse problems.
@@ -79,7 +82,7 @@ def select(
     *,
     parts: Sequence[str] | None = None,
     exclusions: Mapping[str, str] | None = None,
-    leaked: Iterable[tuple[str, str, Sequence[str]]] = (),
+    leaks_of: Callable[[pa.Table, Sequence[str]], Sequence[Leak]] | None = None,
 ) -> Selection:
     """Choose the files of a hold-out.
 
@@ -87,7 +90,7 @@ def select(
         index: the ingested folder.
         parts: part of each file of ``index``; None when all belong to the hold-out.
         exclusions: code or path to the operator's reason.
-        leaked: findings of the leakage guard as (code, sentence, paths that would have to go).
+        leaks_of: the leakage guard, called with the index (sorted by path) and the part of each row.
 
     Raises:
         LockRefusedError: an exclusion has no reason, or names a path that the index does not have.
@@ -129,21 +132,25 @@ def select(
             leave(row["path"], NO_PIXELS)
     for code, images in _not_stageable(rows, gone).items():
         forbid(code, f"{len(images)} files have an {code.replace('_', ' ')} (first: {images[0]})", images)
-    for column, code, what in (
-        ("sop_instance_uid", "repeated_sop_instance_uid", "share their SOP Instance UID"),
-        ("sha256", "byte_equal", "are equal byte for byte"),
-        ("pixel_sha256", "pixel_equal", "have equal pixels under different SOP Instance UIDs"),
-    ):
-        for first, others in _repeated(rows, gone, column):
-            named = f"{first} and {others[0]}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
-            forbid(code, f"{named} {what}", others)
-    for code, sentence, leaving in leaked:
-        forbid(code, sentence, leaving)
-    keep = pa.array([row["path"] not in gone for row in rows])
+    notes: tuple[str, ...] = ()
+    if leaks_of is not None:
+        # What already left is nowhere: it leaks nothing.
+        nowhere = (ANOTHER_PART,)
+        effective = [
+            UNKNOWN if row["path"] in gone and gone[row["path"]].code not in nowhere else row["_part"]
+            for row in rows
+        ]
+        leaks = leaks_of(index.drop_columns(["_part"]), effective)
+        notes = tuple(leak.sentence for leak in leaks if leak.severity == "note")
+        for leak in leaks:
+            if leak.severity == "refuse":
+                forbid(leak.kind, leak.sentence, leak.excludable)
+    keep = pa.array([row["path"] not in gone for row in rows], pa.bool_())
     return Selection(
         kept=index.filter(keep).drop_columns(["_part"]),
         excluded=tuple(gone[path] for path in sorted(gone)),
         problems=tuple(problems),
+        notes=notes,
     )
 
 
@@ -155,9 +162,10 @@ def without(selection: Selection, paths: Iterable[str], code: str) -> Selection:
         Excluded(path=path, code=code, reason=ALWAYS_EXCLUDED[code]) for path in known if path in leaving
     ]
     return Selection(
-        kept=selection.kept.filter(pa.array([path not in leaving for path in known])),
+        kept=selection.kept.filter(pa.array([path not in leaving for path in known], pa.bool_())),
         excluded=tuple(sorted([*selection.excluded, *added], key=lambda item: item.path)),
         problems=selection.problems,
+        notes=selection.notes,
     )
 
 
@@ -193,13 +201,3 @@ def _not_stageable(rows: Sequence[dict[str, object]], gone: Mapping[str, Exclude
         elif row["transfer_syntax_uid"] not in STAGED_TRANSFER_SYNTAXES:
             found["unsupported_transfer_syntax"].append(path)
     return found
-
-
-def _repeated(
-    rows: Sequence[dict[str, object]], gone: Mapping[str, Excluded], column: str
-) -> list[tuple[str, list[str]]]:
-    groups: dict[object, list[str]] = defaultdict(list)
-    for row in rows:
-        if str(row["path"]) not in gone and row["status"] == "ok" and row[column] not in (None, UNKNOWN):
-            groups[row[column]].append(str(row["path"]))
-    return [(paths[0], paths[1:]) for paths in groups.values() if len(paths) > 1]

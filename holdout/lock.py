@@ -12,7 +12,7 @@ import io
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -24,6 +24,7 @@ from holdout.cases import CaseGroups, case_id, case_table, group
 from holdout.errors import LockRefusedError
 from holdout.hashing import hash_files
 from holdout.inclusion import UNLABELLED, Excluded, Selection, select, without
+from holdout.leakage import Leak, find_leaks
 from holdout.locked import (
     COVERED,
     LOCK_FILE,
@@ -55,7 +56,7 @@ def lock(
     parts: Sequence[str] | None = None,
     site: Mapping[str, Sequence[str]] | None = None,
     exclusions: Mapping[str, str] | None = None,
-    leaked: Iterable[tuple[str, str, Sequence[str]]] = (),
+    declared: Collection[str] = (),
     protect_source: bool = True,
     progress: Progress | None = None,
 ) -> LockedHoldout:
@@ -73,7 +74,7 @@ def lock(
         parts: part of each row of ``index`` (see ``partition.parts_of_files``); None: all are the hold-out.
         site: further stratum columns, a value for each row of ``index``.
         exclusions: what is left out, by code or path, with the reason (see ``inclusion.select``).
-        leaked: findings of the leakage guard as (code, sentence, paths that would have to go).
+        declared: SHA-256 of files or pixel data that vendors declare as training data.
         protect_source: take the write permission from the locked files as well, where the owner may.
         progress: called with (files hashed, files in all).
 
@@ -92,7 +93,11 @@ def lock(
     site_columns = {f"_site.{column}": pa.array(list(values)) for column, values in (site or {}).items()}
     for column, values in site_columns.items():
         index = index.append_column(column, values)
-    selection = select(index, parts=parts, exclusions=exclusions, leaked=leaked)
+
+    def leaks_of(table: pa.Table, parts: Sequence[str]) -> Sequence[Leak]:
+        return find_leaks(table, source=source, parts=parts, declared=declared)
+
+    selection = select(index, parts=parts, exclusions=exclusions, leaks_of=leaks_of)
     selection.check()
     selection = _labelled(selection, reference)
     groups = group(selection.kept, reference.unit)
@@ -112,6 +117,7 @@ def lock(
             "unit": reference.unit,
             "labels": list(reference.labels),
             "binary": list(reference.binary),
+            "notes": list(selection.notes),
             "counts": {
                 "cases": cases.num_rows,
                 "patients": len(set(cases.column("patient_key").to_pylist())),

@@ -73,6 +73,8 @@ class LockedHoldout:
     bytes: int
     flow: tuple[tuple[str, str, int], ...]
     """(code, reason, files)"""
+    notes: tuple[str, ...]
+    """What the leakage guard could not compare."""
 
     @property
     def binding(self) -> sealing.Binding:
@@ -89,15 +91,15 @@ class LockRecord:
     sealed_sha256: str
 
     def encode(self) -> bytes:
-        """Bytes of lock.json, its one possible form."""
-        return rfc8785.dumps(
-            {
-                "format": LOCK_FORMAT,
-                "root": self.root,
-                "sealed_sha256": self.sealed_sha256,
-                "source": self.source,
-            }
-        )
+        """Bytes of lock.json, its one possible form; ``check`` makes accidental damage show by itself."""
+        content = {
+            "format": LOCK_FORMAT,
+            "root": self.root,
+            "sealed_sha256": self.sealed_sha256,
+            "source": self.source,
+        }
+        check = hashlib.sha256(rfc8785.dumps(content)).hexdigest()
+        return rfc8785.dumps(content | {"check": check})
 
 
 def read_record(path: Path) -> LockRecord:
@@ -183,6 +185,7 @@ def open_locked(path: Path, *, source: Path | None = None) -> LockedHoldout:
         patients=counts["patients"],
         instances=counts["instances"],
         bytes=counts["bytes"],
+        notes=tuple(statement["notes"]),
         flow=tuple((code, reason, count) for (code, reason), count in sorted(flow.items())),
     )
 
