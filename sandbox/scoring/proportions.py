@@ -8,7 +8,6 @@ correction of Korn and Graubard 1998 (Survey Methodology 24:193).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -63,29 +62,36 @@ def effective_size(success: Bools, patient: Integers, level: float) -> float:
         n when every patient has one case; at most n always. When all outcomes are equal the data say nothing
         about correlation, and the number of patients is taken: as if the cases of a patient were copies.
     """
-    return float(effective_sizes([success], patient, level)[0])
+    order = np.argsort(~success, kind="stable")
+    return float(effective_sizes(patient[order], np.array([np.count_nonzero(success)]), level)[0])
 
 
-def effective_sizes(successes: Iterable[Bools], patient: Integers, level: float) -> Floats:
-    """Effective sizes of several proportions over the same cases; see :func:`effective_size`."""
+def effective_sizes(patient: Integers, successes: Integers, level: float) -> Floats:
+    """Effective sizes of nested proportions over the same cases; see :func:`effective_size`.
+
+    Args:
+        patient: patient of each case, in such an order that successes come first.
+        successes: for each proportion, how many of the first cases are its successes.
+        level: confidence level.
+    """
     n = patient.size
     codes, patients = compact(patient)
-    # Whole numbers first: their sums are exact, so the order of the cases cannot show in the last digit.
+    if patients == n or patients < 2:
+        return np.full(successes.size, float(patients))
+    # With h_k successes among the s_k cases of patient k, the sum of (h_k - p s_k)^2 needs only the sums of h_k^2,
+    # h_k s_k and s_k^2; the first two grow case by case, in whole numbers, whatever the order of the cases.
     sizes = np.bincount(codes, minlength=patients)
-    correction = 1.0
-    if 1 < patients < n:
-        tail = (1 + level) / 2
-        correction = float(stats.t.ppf(tail, n - 1) / stats.t.ppf(tail, patients - 1)) ** 2
-    found = []
-    for success in successes:
-        p = float(np.count_nonzero(success)) / n
-        if patients == n or p in (0.0, 1.0) or patients < 2:
-            found.append(float(patients))
-            continue
-        residual = np.bincount(codes[success], minlength=patients) - p * sizes
-        variance = patients / (patients - 1) * float(residual @ residual) / n**2
-        found.append(min(n, p * (1 - p) / variance * correction) if variance > 0 else float(n))
-    return np.asarray(found, dtype=np.float64)
+    order = np.argsort(codes, kind="stable")
+    earlier = np.empty(n, dtype=np.int64)
+    earlier[order] = np.arange(n) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    squares = np.concatenate(([0], np.cumsum(2 * earlier + 1)))[successes]
+    products = np.concatenate(([0], np.cumsum(sizes[codes])))[successes]
+    p = successes / n
+    variance = (squares - 2 * p * products + p**2 * (sizes @ sizes)) * patients / (patients - 1) / n**2
+    tail = (1 + level) / 2
+    correction = float(stats.t.ppf(tail, n - 1) / stats.t.ppf(tail, patients - 1)) ** 2
+    ratio = np.divide(p * (1 - p), variance, out=np.full(p.size, np.inf), where=variance > 1e-15)
+    return np.where((p == 0) | (p == 1), float(patients), np.minimum(n, ratio * correction))
 
 
 def proportion(

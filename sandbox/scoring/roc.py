@@ -190,9 +190,10 @@ def _called(at: Integers) -> Integers:
 
 
 def _rate_band(cases: ScoredCases, thresholds: Floats, rate: Floats, level: float) -> tuple[Floats, Floats]:
-    sizes: Floats = np.full(thresholds.size, float(cases.n))
-    if count_patients(cases.patient) < cases.n:
-        sizes = effective_sizes((cases.score >= t for t in thresholds), cases.patient, level)
+    called = cases.n - np.searchsorted(cases.score, thresholds, side="left")
+    # No threshold reaches above every score, not even above a failed negative's.
+    called[0] = 0
+    sizes = effective_sizes(cases.patient[::-1], called, level)
     low, high = wilson(rate * sizes, sizes, level)
     # Effective sizes vary from threshold to threshold; a band of a rising curve rises.
     return np.maximum.accumulate(low), np.minimum.accumulate(high[::-1])[::-1]

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import statsmodels.api as sm
+from scipy import stats
 from sklearn import metrics
 from statsmodels.stats.proportion import proportion_confint
 
@@ -258,3 +259,55 @@ def test_newcombe_5_solves_its_equation():
     assert ((1 - low) * 100, high) == (pytest.approx(right, rel=1e-9), 1.0)
     mirrored = roc.newcombe_5(0.0, 10, 10, 0.95)
     assert mirrored == pytest.approx((0.0, 1 - low))
+
+
+def test_effective_size_equals_its_formula():
+    _, score, patient = sample(300, patients=70)
+    success = score >= 0.5
+    n, everyone, p = success.size, np.unique(patient), success.mean()
+    residual = [(success[patient == who] - p).sum() for who in everyone]
+    k = everyone.size
+    variance = k / (k - 1) * np.square(residual).sum() / n**2
+    correction = (stats.t.ppf(0.975, n - 1) / stats.t.ppf(0.975, k - 1)) ** 2
+    codes = np.unique(patient, return_inverse=True)[1]
+    found = proportions.effective_size(success, codes, 0.95)
+    assert found == pytest.approx(p * (1 - p) / variance * correction, rel=1e-12)
+    assert found < n
+    # Without a difference between outcomes the patients are what is left.
+    assert proportions.effective_size(np.ones(n, dtype=bool), codes, 0.95) == k
+    # The curve's many thresholds at once give what each gives alone.
+    order = np.argsort(-score, kind="stable")
+    counts = np.array([(score >= t).sum() for t in (0.9, 0.5, 0.2)])
+    alone = [proportions.effective_size(score >= t, codes, 0.95) for t in (0.9, 0.5, 0.2)]
+    assert proportions.effective_sizes(codes[order], counts, 0.95) == pytest.approx(alone, rel=1e-12)
+
+
+@pytest.mark.parametrize("patients", [None, 60])
+def test_roc_curve_has_the_corners_and_a_band_around_them(patients):
+    reference, score, patient = sample(300, patients=patients)
+    curve = roc.roc_curve(make_cases(reference, score, patient), 0.95)
+    rate, sensitivity, _ = metrics.roc_curve(reference, score, drop_intermediate=True)
+    x, y = np.array(curve.false_positive_rate), np.array(curve.sensitivity)
+    assert np.interp(rate, x, y)[[0, -1]] == pytest.approx([sensitivity[rate == 0].max(), 1.0])
+    assert float(np.trapezoid(y, x)) == pytest.approx(metrics.roc_auc_score(reference, score))
+    assert x.size <= rate.size
+    assert (x[0], y[0], x[-1], y[-1]) == (0.0, 0.0, 1.0, 1.0)
+    low, high = np.array(curve.band_low), np.array(curve.band_high)
+    assert ((low <= y + 1e-12) & (y <= high + 1e-12)).all()
+    assert (np.diff(low) >= 0).all()
+    assert (np.diff(high) >= 0).all()
+    assert high[0] > 0.0
+    assert low[-1] < 1.0
+
+
+def test_a_long_curve_is_thinned():
+    random = np.random.default_rng(0)
+    reference = random.random(20_000) < 0.3
+    cases = make_cases(reference, random.normal(reference, 1.0))
+    curve = roc.roc_curve(cases, 0.95)
+    assert len(curve.sensitivity) <= roc.MAXIMUM_CORNERS + 2
+    area = float(np.trapezoid(curve.sensitivity, curve.false_positive_rate))
+    assert area == pytest.approx(roc.auroc(cases, 0.95).value, abs=1e-4)
+    recall = precision_recall.precision_recall_curve(cases).recall
+    assert len(recall) <= roc.MAXIMUM_CORNERS + 2
+    assert recall[-1] == 1.0
