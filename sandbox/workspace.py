@@ -90,9 +90,13 @@ def create(home: Path) -> Workspace:
     """
     home = home.resolve()
     if (home / "workspace.json").exists():
-        raise WorkspaceError(f"{home} is already a workspace. Use it, or choose another folder with PROCTOR_HOME.")
+        raise WorkspaceError(
+            f"{home} is already a workspace. Use it, or choose another folder with PROCTOR_HOME."
+        )
     if home.exists() and any(home.iterdir()):
-        raise WorkspaceError(f"{home} is not empty and not a workspace. Choose an empty folder for PROCTOR_HOME.")
+        raise WorkspaceError(
+            f"{home} is not empty and not a workspace. Choose an empty folder for PROCTOR_HOME."
+        )
     home.parent.mkdir(parents=True, exist_ok=True)
     building = home.parent / f".{home.name}.{secrets.token_hex(4)}.partial"
     try:
@@ -182,7 +186,9 @@ def read_keyring(home: Path) -> dict[str, bytes]:
     try:
         return {name: bytes.fromhex(value) for name, value in json.loads(path.read_bytes()).items()}
     except (OSError, ValueError, AttributeError) as error:
-        raise WorkspaceError(f"{path} cannot be read. Restore it from the backup of the workspace.") from error
+        raise WorkspaceError(
+            f"{path} cannot be read. Restore it from the backup of the workspace."
+        ) from error
 
 
 def write_keyring(home: Path, keyring: Mapping[str, bytes]) -> None:

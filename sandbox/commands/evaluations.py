@@ -1,0 +1,149 @@
+"""``proctor evaluate``, ``evaluation``, ``report``, ``dossier`` and ``verify``."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox.commands import console
+from sandbox.workspace import default_home, open_workspace
+
+evaluation_app = typer.Typer(help="List and show evaluations.", no_args_is_help=True)
+_Id = Annotated[str, typer.Argument(help="Evaluation id, or its beginning.", metavar="EVALUATION")]
+VERDICT_EXIT = {"met": 0, "not_met": 1, "cannot_tell": 5, None: 0}
+
+
+def evaluate(
+    holdout: Annotated[str, typer.Option(help="Name of the locked hold-out.")],
+    submission: Annotated[str, typer.Option(help="Vendor name or image digest of an admitted submission.")],
+    protocol: Annotated[str, typer.Option(help="Registered protocol: its file, name or digest.")],
+) -> int:
+    """Run one submission on one locked hold-out under one registered protocol, and score it.
+
+    The same command resumes an interrupted evaluation, and shows a finished one without running it again.
+    The verdict decides the exit code: 0 met, 1 a criterion not met, 5 the data cannot tell.
+
+    \b
+      proctor evaluate --holdout cxr --submission acme --protocol PROTOCOL.yaml
+    """
+    from sandbox import evaluation
+
+    workspace = open_workspace(default_home())
+    item = evaluation.evaluate(
+        workspace, holdout=holdout, submission=submission, protocol=protocol, say=console.message,
+        progress=console.progress,
+    )  # fmt: skip
+    _tell(item)
+    return VERDICT_EXIT[item.verdict]
+
+
+@evaluation_app.command("list")
+def list_() -> None:
+    """List evaluations, oldest first, finished or not."""
+    from sandbox import evaluation
+
+    items = evaluation.evaluations(open_workspace(default_home()))
+    console.result(
+        [item.data() for item in items],
+        lambda: console.table(
+            ["evaluation", "hold-out", "vendor", "protocol", "verdict", "finished (UTC)"],
+            [(i.id, i.holdout, i.vendor, i.protocol_name, i.verdict or i.state, i.finished) for i in items],
+        ),
+    )
+
+
+@evaluation_app.command("show")
+def show(identifier: _Id) -> None:
+    """Show one evaluation: verdict, criteria and where its files are."""
+    from sandbox import evaluation
+
+    _tell(evaluation.find(open_workspace(default_home()), identifier))
+
+
+def report(
+    identifier: _Id,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Copy the page to this file.")] = None,
+) -> None:
+    """Write (again, if need be) the report of an evaluation, and say where it is.
+
+    One self-contained page without any script. Its digest is in the ledger; equal inputs give equal bytes.
+    """
+    from sandbox import evaluation, reporting
+
+    workspace = open_workspace(default_home())
+    path = reporting.write_report(workspace, evaluation.find(workspace, identifier))
+    if output is not None:
+        shutil.copyfile(path, output)
+        path = output
+    console.result({"report": str(path)}, lambda: console.line(str(path)))
+
+
+def dossier(
+    identifier: _Id,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The file to write.", metavar="FILE.zip")],
+) -> None:
+    """Write the evidence file of an evaluation, for a regulator.
+
+    It holds the protocol, the results, the report, the measured posture, the ledger entries they rest on and the
+    proofs that those entries are in the signed log. No case, no image, no label, no log.
+    """
+    from sandbox import evaluation, reporting
+
+    workspace = open_workspace(default_home())
+    reporting.write_dossier(workspace, evaluation.find(workspace, identifier), output)
+
+    def human() -> None:
+        console.line(f"Dossier written to {output}.")
+        console.line(f"Check it anywhere with: proctor verify {output} --key '{workspace.verifier_key}'")
+
+    console.result({"dossier": str(output), "verifier_key": workspace.verifier_key}, human)
+
+
+def verify(
+    path: Annotated[Path, typer.Argument(help="A dossier.", metavar="FILE.zip")],
+    key: Annotated[
+        str | None, typer.Option(help="The institution's verifier key, obtained apart from the dossier.")
+    ] = None,
+) -> int:
+    """Check a dossier offline. Needs no workspace, no engine and no network.
+
+    Give --key: without it the dossier can only be checked against the key that it brings along itself, which
+    shows that it is whole but not who made it. Exit code 4 when anything does not hold.
+    """
+    from sandbox.evidence.verification import verify_dossier
+
+    checks = verify_dossier(path, trusted_key=key)
+    held = all(check.held for check in checks)
+
+    def human() -> None:
+        console.table(
+            ["", "check", "finding"], [("ok" if c.held else "FAILED", c.name, c.sentence) for c in checks]
+        )
+        console.line(f"{path} {'holds' if held else 'does NOT hold'}.")
+
+    console.result(
+        {"held": held, "checks": [{"name": c.name, "held": c.held, "sentence": c.sentence} for c in checks]},
+        human,
+    )
+    return 0 if held else 4
+
+
+def _tell(item: object) -> None:
+    from sandbox.evaluation import Evaluation
+
+    assert isinstance(item, Evaluation)
+
+    def human() -> None:
+        console.line(f"Evaluation {item.id}: {item.vendor} on {item.holdout} under {item.protocol_name}")
+        console.line(
+            f"State: {item.state}" + (f", verdict: {item.verdict.replace('_', ' ')}" if item.verdict else "")
+        )
+        for criterion in item.criteria:
+            console.line(f"  {criterion}")
+        for name, where in item.files.items():
+            console.line(f"{name}: {where}")
+
+    console.result(item.data(), human)

@@ -1,0 +1,286 @@
+"""``proctor holdout``: from a folder of images or DICOM to a locked hold-out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sandbox.commands import console
+from sandbox.workspace import default_home, open_workspace
+
+holdout_app = typer.Typer(
+    help="Import, ingest, partition, lock, search and verify hold-outs.", no_args_is_help=True
+)
+_Name = Annotated[str, typer.Argument(help="Name of the hold-out.")]
+_Unit = Annotated[Literal["image", "series", "study"], typer.Option(help="What one case is.")]
+
+
+@holdout_app.command("import")
+def import_(
+    folder: Annotated[Path, typer.Argument(help="Folder of images with a metadata table.")],
+    mapping: Annotated[
+        str,
+        typer.Option(help="How to read the table: a YAML file, or the name of one that comes with Proctor."),
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder to make.")],
+) -> None:
+    """Turn a folder of images (PNG, JPEG) with a metadata table into valid DICOM with its tables.
+
+    JPEG pixels are kept byte for byte. Beside the DICOM come patients.csv, acquisition.csv, reference.csv and
+    the declarations reference.yaml and site.yaml that `holdout ingest` takes.
+
+    \b
+      proctor holdout import photos/ --mapping ham10000-200 -o dicom/
+      proctor holdout ingest dicom/dicom --name skin --reference dicom/reference.yaml --site dicom/site.yaml
+    """
+    from holdout.importer import builtin_mapping, import_folder
+
+    path = Path(mapping) if Path(mapping).is_file() else builtin_mapping(mapping)
+    with console.progress("importing") as progress:
+        summary = import_folder(folder, path, output, progress=progress)
+
+    def human() -> None:
+        console.line(
+            f"Wrote {summary.images} images of {summary.patients} patients to {output} in {summary.seconds:.1f} s."
+        )
+        for defect in summary.defects:
+            console.line(f"left out, line {defect.line}: {defect.file}: {defect.reason}")
+
+    console.result(
+        {
+            "images": summary.images, "patients": summary.patients, "studies": summary.studies,
+            "labels": summary.labels, "seconds": round(summary.seconds, 3),
+            "left_out": [{"line": d.line, "file": d.file, "reason": d.reason} for d in summary.defects],
+        },
+        human,
+    )  # fmt: skip
+
+
+@holdout_app.command("ingest")
+def ingest(
+    folder: Annotated[Path, typer.Argument(help="Folder of DICOM files, any nesting.")],
+    name: Annotated[str, typer.Option(help="Name of the hold-out to be.")],
+    reference: Annotated[
+        Path | None, typer.Option(help="YAML that declares the reference standard.", metavar="REFERENCE.yaml")
+    ] = None,
+    site: Annotated[
+        Path | None, typer.Option(help="YAML that declares further columns for strata.", metavar="SITE.yaml")
+    ] = None,
+) -> None:
+    """Read the headers of a folder of DICOM into an index. Nothing is written to the folder.
+
+    Every file becomes a row: what cannot be read stays in the index with the reason.
+    """
+    from sandbox import holdouts
+
+    workspace = open_workspace(default_home())
+    with console.progress("reading headers") as progress:
+        summary = holdouts.ingest(workspace, name, folder, reference=reference, site=site, progress=progress)
+
+    def human() -> None:
+        console.line(f"{summary.files} files, {summary.bytes / 1e6:.1f} MB, {summary.seconds:.1f} s")
+        console.table(["status", "files"], list(summary.by_status.items()))
+        if summary.unknown_by_column:
+            console.table(["attribute", "unknown"], list(summary.unknown_by_column.items()))
+
+    console.result(
+        {"files": summary.files, "bytes": summary.bytes, "by_status": summary.by_status,
+         "unknown_by_column": summary.unknown_by_column, "seconds": round(summary.seconds, 3)},
+        human,
+    )  # fmt: skip
+
+
+@holdout_app.command("partition")
+def partition(
+    name: _Name,
+    development: Annotated[
+        float, typer.Option(help="Share of the patients that a vendor may train on.")
+    ] = 0.5,
+    seed: Annotated[
+        int, typer.Option(help="Decides which patients; the same seed gives the same parts.")
+    ] = 1,
+    unit: _Unit = "image",
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Write the development part to this folder, as a container would see it."),
+    ] = None,
+) -> None:
+    """Divide a draft by patient into a development part and the hold-out, balanced by the label.
+
+    The development part is exported through the same allow-list view that containers get: no name, no date, no
+    private element, new UIDs; with reference.csv. Nothing of the hold-out is in it.
+    """
+    from sandbox import exports, holdouts
+
+    workspace = open_workspace(default_home())
+    parts = holdouts.partition(workspace, name, development=development, seed=seed, unit=unit)
+    if export is not None:
+        with console.progress("exporting the development part") as progress:
+            exports.export_development(workspace, name, export, unit=unit, progress=progress)
+    console.result(
+        {"patients": parts, "export": str(export) if export else None},
+        lambda: console.table(["part", "patients"], list(parts.items())),
+    )
+
+
+@holdout_app.command("lock")
+def lock(
+    name: _Name,
+    unit: _Unit = "image",
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Leave out files by code or path, with the reason: --exclude 'byte_equal=export twice'."
+        ),
+    ] = None,
+    training_hashes: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with a SHA-256 a line of the images that a vendor declares as training data."
+        ),
+    ] = None,
+) -> None:
+    """Lock a hold-out: fix every file by hash, seal the reference standard, enter the root into the ledger.
+
+    Defective files, duplicates, leaks between parts and conflicting labels refuse the lock and are named. Take
+    them out with --exclude, which needs a reason; what was left out stays in the participant flow.
+    """
+    from sandbox import holdouts
+    from sandbox.errors import UsageError
+
+    exclusions: dict[str, str] = {}
+    for each in exclude or []:
+        what, separator, reason = each.partition("=")
+        if not separator or not reason.strip():
+            raise UsageError(
+                f"--exclude {each!r} has no reason. Write it as --exclude 'code or path=reason'."
+            )
+        exclusions[what] = reason
+    declared = (
+        frozenset(training_hashes.read_text(encoding="ascii").split())
+        if training_hashes
+        else frozenset[str]()
+    )
+    workspace = open_workspace(default_home())
+    with console.progress("hashing") as progress:
+        locked = holdouts.lock(
+            workspace, name, unit=unit, exclusions=exclusions, declared_training=declared, progress=progress
+        )
+    data = {
+        "name": locked.name, "version": locked.version, "root": locked.root, "cases": locked.cases.num_rows,
+        "patients": locked.patients, "instances": locked.instances,
+        "left_out": [{"code": code, "reason": reason, "files": files} for code, reason, files in locked.flow],
+    }  # fmt: skip
+
+    def human() -> None:
+        console.line(
+            f"Locked {locked.name} version {locked.version}: {locked.cases.num_rows} cases, "
+            f"{locked.patients} patients, {locked.instances} instances."
+        )
+        console.line(f"Root {locked.root}")
+        for code, reason, files in locked.flow:
+            console.line(f"left out: {files} files, {code}: {reason}")
+
+    console.result(data, human)
+
+
+@holdout_app.command("verify")
+def verify(
+    name: _Name,
+    version: Annotated[str | None, typer.Option(help="Version; the latest if left out.")] = None,
+) -> None:
+    """Read every file of a locked hold-out again, and tell which file or label is not as it was locked."""
+    from sandbox import holdouts
+
+    workspace = open_workspace(default_home())
+    locked = holdouts.open_holdout(workspace, name, version)
+    with console.progress("verifying") as progress:
+        outcome = holdouts.verify(workspace, locked, None, moment="request", progress=progress)
+    console.result(
+        {"root": outcome.root, "sound": outcome.sound, "files": outcome.files, "bytes": outcome.bytes},
+        lambda: console.line(
+            f"{name} version {locked.version} is as it was locked: {outcome.checked_files} of {outcome.files} "
+            f"files and {locked.cases.num_rows} labels checked, root {outcome.root}."
+        ),
+    )
+
+
+@holdout_app.command("show")
+def show(
+    name: Annotated[str | None, typer.Argument(help="Name of the hold-out; all if left out.")] = None,
+) -> None:
+    """Show a hold-out: what was ingested, how it is partitioned, which versions are locked."""
+    from sandbox import holdouts
+
+    workspace = open_workspace(default_home())
+    if name is None:
+        rows = [
+            (each, ", ".join(holdouts.versions(workspace, each)) or "draft")
+            for each in holdouts.names(workspace)
+        ]
+        console.result(
+            [{"name": each, "versions": locked} for each, locked in rows],
+            lambda: console.table(["hold-out", "locked versions"], rows),
+        )
+        return
+    item = holdouts.draft(workspace, name)
+    parts = item.parts()
+    data = {
+        "name": name,
+        "source": str(item.source),
+        "ingested": item.ingested,
+        "files": item.summary["files"],
+        "by_status": item.summary["by_status"],
+        "unknown_by_column": item.summary["unknown_by_column"],
+        "patients_by_part": (
+            {row["values"]: row["counts"] for row in parts["part"].value_counts().to_pylist()}
+            if parts is not None else None
+        ),
+        "versions": [],
+    }  # fmt: skip
+    for version in holdouts.versions(workspace, name):
+        locked = holdouts.open_holdout(workspace, name, version)
+        data["versions"].append(
+            {"version": version, "root": locked.root, "unit": locked.unit, "cases": locked.cases.num_rows,
+             "patients": locked.patients, "instances": locked.instances, "labels": list(locked.labels)}
+        )  # fmt: skip
+
+    def human() -> None:
+        console.table(["fact", "value"], [(key, value) for key, value in data.items() if key != "versions"])
+        for version in data["versions"]:
+            console.line("")
+            console.table(["locked", "value"], list(version.items()))
+
+    console.result(data, human)
+
+
+@holdout_app.command("search")
+def search(
+    name: _Name,
+    where: Annotated[
+        str,
+        typer.Argument(
+            help="A condition on index columns, e.g. \"modality = 'DX' AND patient_age_years > 60\"."
+        ),
+    ] = "true",
+    columns: Annotated[
+        str, typer.Option(help="Columns to show, comma separated.")
+    ] = "path,status,modality,manufacturer,patient_sex,patient_age_years",
+    limit: Annotated[int, typer.Option(help="Rows to show.", min=1, max=100_000)] = 20,
+) -> None:
+    """Search the index of a hold-out with an SQL condition; nothing but the index can be reached."""
+    from holdout.search import search as search_index
+    from sandbox import holdouts
+
+    workspace = open_workspace(default_home())
+    item = holdouts.draft(workspace, name)
+    found = search_index(
+        item.folder / "index.parquet",
+        where,
+        columns=[each.strip() for each in columns.split(",")],
+        limit=limit,
+    )
+    rows = found.to_pylist()
+    console.result(rows, lambda: console.table(found.column_names, [list(row.values()) for row in rows]))

@@ -1,0 +1,76 @@
+"""``proctor ledger``: read and check the log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sandbox.commands import console
+from sandbox.workspace import default_home, open_ledger, open_workspace
+
+ledger_app = typer.Typer(help="Read and check the append-only log.", no_args_is_help=True)
+
+
+@ledger_app.command("show")
+def show(
+    last: Annotated[int, typer.Option(help="How many of the newest entries; 0 shows all.", min=0)] = 20,
+    kind: Annotated[
+        str | None, typer.Option(help="Only entries of this kind, e.g. evaluation-finished.")
+    ] = None,
+) -> None:
+    """Show the newest entries.
+
+    Entries hold digests, pseudonyms and counts; never a DICOM UID, a name or anything that a container wrote.
+    """
+    workspace = open_workspace(default_home())
+    with open_ledger(workspace) as ledger:
+        entries = [item for item in ledger.entries() if kind is None or item.kind == kind]
+    entries = entries[-last:] if last else entries
+    data = [
+        {"index": item.index, "time": item.time, "kind": item.kind, "actor": item.actor,
+         "subject": dict(item.subject), "detail": dict(item.detail)}
+        for item in entries
+    ]  # fmt: skip
+    console.result(
+        data,
+        lambda: console.table(
+            ["#", "time (UTC)", "kind", "subject"],
+            [
+                (
+                    item.index,
+                    item.time,
+                    item.kind,
+                    "  ".join(f"{k}={str(v)[:23]}" for k, v in item.subject.items()),
+                )
+                for item in entries
+            ],
+        ),
+    )
+
+
+@ledger_app.command("verify")
+def verify() -> int:
+    """Recompute the whole log: every entry, the tree, the signed checkpoint.
+
+    Exit code 4 when anything does not hold; the first bad entry is named.
+    """
+    workspace = open_workspace(default_home())
+    with open_ledger(workspace) as ledger:
+        outcome = ledger.verify_all()
+    data = {
+        "held": outcome.held, "entries": outcome.size, "root": outcome.root.hex(), "problem": outcome.problem,
+        "verifier_key": workspace.verifier_key,
+    }  # fmt: skip
+
+    def human() -> None:
+        if outcome.held:
+            console.line(
+                f"The ledger holds: {outcome.size} entries, root {outcome.root.hex()}, signature good."
+            )
+            console.line(f"Verifier key: {workspace.verifier_key}")
+        else:
+            console.line(f"The ledger does NOT hold: {outcome.problem}")
+
+    console.result(data, human)
+    return 0 if outcome.held else 4

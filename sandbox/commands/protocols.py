@@ -1,0 +1,72 @@
+"""``proctor protocol``: check an analysis plan, and register it before the run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox import protocols
+from sandbox.commands import console
+from sandbox.protocol import load_protocol
+from sandbox.workspace import default_home, open_workspace
+
+protocol_app = typer.Typer(help="Check and register the analysis plan.", no_args_is_help=True)
+
+_File = Annotated[Path, typer.Argument(help="The protocol, a YAML file.", metavar="PROTOCOL.yaml")]
+
+
+@protocol_app.command("check")
+def check(
+    path: _File,
+    holdout: Annotated[str | None, typer.Option(help="Also check it against this locked hold-out.")] = None,
+) -> None:
+    """Check a protocol: unknown keys and impossible values are errors that name the line.
+
+    With --holdout: every attribute and stratum that it names must exist there, with cases of both classes.
+    """
+    protocol = load_protocol(path)
+    if holdout is not None:
+        from sandbox import holdouts
+
+        workspace = open_workspace(default_home())
+        locked = holdouts.open_holdout(workspace, holdout)
+        holdouts.check_protocol(workspace, locked, protocol)
+    console.result(
+        {"name": protocol.name, "digest": protocol.digest, "valid": True},
+        lambda: console.line(f"{path} is a valid protocol: {protocol.name}, {protocol.digest}"),
+    )
+
+
+@protocol_app.command("register")
+def register(path: _File) -> None:
+    """Put a protocol into the ledger. Only a registered protocol can govern an evaluation.
+
+    A changed file is another protocol with another digest; the registered one stays as it is.
+    """
+    item = protocols.register(open_workspace(default_home()), path)
+    console.result(
+        {
+            "name": item.protocol.name,
+            "digest": item.digest,
+            "registered": item.registered,
+            "entry": item.ledger_index,
+        },
+        lambda: console.line(
+            f"Registered {item.protocol.name} as {item.digest} (ledger entry {item.ledger_index})."
+        ),
+    )
+
+
+@protocol_app.command("list")
+def list_() -> None:
+    """List the registered protocols, oldest first."""
+    known = protocols.protocols(open_workspace(default_home()))
+    console.result(
+        [{"name": i.protocol.name, "digest": i.digest, "registered": i.registered} for i in known],
+        lambda: console.table(
+            ["name", "digest", "registered (UTC)", "entry"],
+            [(i.protocol.name, i.digest[:23], i.registered, i.ledger_index) for i in known],
+        ),
+    )

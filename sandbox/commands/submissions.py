@@ -1,0 +1,77 @@
+"""``proctor submission``: admit a vendor's image, list and show what was admitted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sandbox import submissions
+from sandbox.commands import console
+from sandbox.policy import load_policy
+from sandbox.submissions import Submission
+from sandbox.workspace import default_home, open_workspace
+
+submission_app = typer.Typer(
+    help="Admit vendors' container images; list and show them.", no_args_is_help=True
+)
+
+
+@submission_app.command("admit")
+def admit(
+    image: Annotated[Path, typer.Argument(help="Archive from `docker save -o IMAGE.tar IMAGE`.")],
+    vendor: Annotated[str, typer.Option(help="Short name of the vendor, e.g. acme.")],
+) -> None:
+    """Check an image archive without running it, and keep it.
+
+    The digest is computed here from the archive's own bytes; whatever the vendor calls the image does not matter.
+    A refusal (exit code 3) comes with a code and a sentence that may be passed on to the vendor.
+
+    \b
+      docker save -o acme.tar acme/model:1.4
+      proctor submission admit acme.tar --vendor acme
+    """
+    workspace = open_workspace(default_home())
+    with console.progress("reading the archive") as progress:
+        submission = submissions.admit(
+            workspace, load_policy(workspace.policy_path), image, vendor=vendor, progress=progress
+        )
+    console.result(_data(submission), lambda: console.line(f"Admitted {submission.digest} from {vendor}."))
+
+
+@submission_app.command("list")
+def list_() -> None:
+    """List the admitted submissions, oldest first."""
+    known = submissions.submissions(open_workspace(default_home()))
+    console.result(
+        [_data(item) for item in known],
+        lambda: console.table(
+            ["vendor", "image digest", "contract", "admitted (UTC)", "MB"],
+            [(i.vendor, i.digest[:23], i.contract, i.admitted, round(i.size / 1e6, 1)) for i in known],
+        ),
+    )
+
+
+@submission_app.command("show")
+def show(
+    submission: Annotated[str, typer.Argument(help="Vendor name, or the beginning of the digest.")],
+) -> None:
+    """Show what admission found out about one submission."""
+    item = submissions.find(open_workspace(default_home()), submission)
+    console.result(
+        _data(item), lambda: console.table(["fact", "value"], [(k, v) for k, v in _data(item).items() if k != "facts"]
+                                           + [(k, v) for k, v in item.facts.items()])
+    )  # fmt: skip
+
+
+def _data(item: Submission) -> dict[str, object]:
+    return {
+        "vendor": item.vendor,
+        "digest": item.digest,
+        "contract": item.contract,
+        "admitted": item.admitted,
+        "archive_sha256": item.archive_sha256,
+        "size": item.size,
+        "facts": item.facts,
+    }

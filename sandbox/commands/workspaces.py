@@ -1,0 +1,81 @@
+"""``proctor init`` and ``proctor doctor``."""
+
+from __future__ import annotations
+
+from sandbox.commands import console
+from sandbox.workspace import create, default_home, open_workspace
+
+
+def init() -> None:
+    """Make a workspace in PROCTOR_HOME: keys, default policy, empty ledger.
+
+    \b
+      export PROCTOR_HOME=/srv/proctor
+      proctor init
+
+    Back up the folder keys/: without keyring.json a locked hold-out can no longer be scored, and whoever holds
+    ledger.pem can sign a ledger in the institution's name. Give keys/ledger.vkey to the regulator.
+    """
+    workspace = create(default_home())
+    data = {"home": str(workspace.home), "origin": workspace.origin, "verifier_key": workspace.verifier_key}
+
+    def human() -> None:
+        console.line(f"Workspace made in {workspace.home}.")
+        console.line(f"Verifier key, for everyone who will check its evidence: {workspace.verifier_key}")
+        console.message("Next: proctor doctor")
+
+    console.result(data, human)
+
+
+def doctor() -> int:
+    """Tell what is there: engine, versions, and the isolation that a probe container measures.
+
+    Exit code 3 when a run would be refused here, with the reason. Without a workspace, the default policy is used.
+    """
+    from sandbox.examination import examine_machine
+    from sandbox.policy import load_policy
+    from sandbox.workspace import DEFAULT_POLICY
+
+    home = default_home()
+    workspace = open_workspace(home) if (home / "workspace.json").exists() else None
+    if workspace is None:
+        console.message(
+            f"There is no workspace in {home} (proctor init makes one); using the default policy."
+        )
+    policy = load_policy(workspace.policy_path if workspace else DEFAULT_POLICY)
+    with console.progress("measuring the posture in a probe container"):
+        found = examine_machine(policy)
+
+    def human() -> None:
+        console.table(["fact", "value"], list(found.facts.items()), title="Machine")
+        console.line("")
+        console.table(
+            ["control", "required", "held", "expected", "measured"],
+            [
+                (
+                    c.name,
+                    "yes" if c.required else "",
+                    "yes" if c.held else "NO",
+                    c.expected,
+                    _short(c.measured),
+                )
+                for c in found.posture.controls
+            ],
+            title="Posture, measured inside a container under the flags of a run",
+        )
+        console.line("")
+        for gap in found.posture.gaps:
+            console.line(f"known gap, not required by the policy: {gap.name} (against {gap.threat})")
+        if found.missing:
+            names = ", ".join(control.name for control in found.missing)
+            console.line(f"A run would be REFUSED here. Missing: {names}.")
+        else:
+            console.line("A run would be allowed here.")
+
+    console.result(found.data(), human)
+    return 3 if found.missing else 0
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:37] + "..."

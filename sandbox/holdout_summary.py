@@ -1,0 +1,55 @@
+"""What may be told of a hold-out as a whole: counts, missing shares, warnings; no case, no UID, no file name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from holdout.lock import LockedHoldout
+from sandbox import holdouts
+from sandbox.protocol import Protocol
+from sandbox.workspace import Workspace, write_json
+
+
+def write_holdout_summary(
+    workspace: Workspace, locked: LockedHoldout, reference: pa.Table, protocol: Protocol, path: Path
+) -> None:
+    """Write holdout.json of one evaluation, with the methods of its target and the gaps of its strata."""
+    target = protocol.task.target
+    methods: dict[str, list[int]] = {}
+    rows = zip(reference["reference.method"].to_pylist(), reference[target].to_pylist(), strict=True)
+    for method, value in rows:
+        counts = methods.setdefault(str(method or "unknown"), [0, 0])
+        counts[0] += 1
+        counts[1] += value == 1
+    missing = {}
+    for name in protocol.stratum_attributes:
+        if name in locked.cases.column_names:
+            values = locked.cases[name].to_pylist()
+            missing[name] = sum(value is None or value == "unknown" for value in values)
+    notes = holdouts.lock_notes(workspace, locked)
+    write_json(
+        path,
+        {
+            "name": locked.name,
+            "version": locked.version,
+            "root": locked.root,
+            "unit": locked.unit,
+            "cases": locked.cases.num_rows,
+            "patients": locked.patients,
+            "instances": locked.instances,
+            "synthetic": holdouts.is_synthetic(locked),
+            "left_out": [
+                {"code": code, "reason": reason, "files": files} for code, reason, files in locked.flow
+            ],
+            "reference_methods": [
+                {"method": method, "cases": cases, "positives": positives}
+                for method, (cases, positives) in sorted(methods.items())
+            ],
+            "missing": missing,
+            "overlap": notes["overlap"],
+            "warnings": notes["warnings"],
+            "shown_to_container": list(protocol.input.attributes),
+        },
+    )

@@ -1,0 +1,375 @@
+"""Hold-outs of a workspace: from an ingested draft to a locked version whose root stands in the ledger.
+
+Files of one hold-out, below ``holdouts/<name>/``::
+
+    draft.json        where the DICOM folder and its declarations are
+    index.parquet     a row for each file of the folder
+    parts.parquet     the part of each patient, when the folder was partitioned
+    locked/<version>/ a locked version
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from holdout import burned_in
+from holdout import ingest as ingestion
+from holdout import lock as locking
+from holdout import partition as partitioning
+from holdout.burned_in import BurnedInWarning
+from holdout.cases import Unit
+from holdout.index import read_index
+from holdout.ingest import IngestSummary
+from holdout.lock import LockedHoldout, open_locked, open_reference
+from holdout.locked import read_index as read_locked_index
+from holdout.reference import ReferenceStandard
+from holdout.reference import load as load_reference
+from holdout.site_table import load_site_table
+from holdout.verification import Sampling, Verification
+from holdout.verification import verify as verify_locked
+from sandbox.applicability import check_against
+from sandbox.errors import EvaluationRefusedError, ProtocolError, UsageError, WorkspaceError
+from sandbox.policy import Policy
+from sandbox.protocol import Protocol
+from sandbox.workspace import Workspace, checked_name, entry, open_ledger, secret_key, utc_now, write_json
+
+Progress = Callable[[int, int | None], None]
+_MOST_SAMPLED = 12
+"""Images read for burned-in text at a lock: one for each of the most frequent devices and sizes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What a hold-out is made of before its lock."""
+
+    name: str
+    folder: Path
+    source: Path
+    reference: Path | None
+    site: Path | None
+    ingested: str
+    summary: Mapping[str, Any]
+
+    def index(self) -> pa.Table:
+        """The index of the ingested folder."""
+        return read_index(self.folder / "index.parquet")
+
+    def parts(self) -> pa.Table | None:
+        """Part of each patient; None when the folder was not partitioned."""
+        path = self.folder / "parts.parquet"
+        return pq.read_table(path) if path.exists() else None
+
+
+def ingest(
+    workspace: Workspace,
+    name: str,
+    source: Path,
+    *,
+    reference: Path | None = None,
+    site: Path | None = None,
+    progress: Progress | None = None,
+) -> IngestSummary:
+    """Read a folder into the draft of hold-out ``name``; an earlier draft is replaced, locked versions stay.
+
+    Raises:
+        IngestError: the folder cannot be read.
+        UsageError: a declaration is not there.
+    """
+    for declaration in (reference, site):
+        if declaration is not None and not declaration.is_file():
+            raise UsageError(f"{declaration} is not a file. Give the YAML that declares the table.")
+    folder = workspace.holdout(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    summary = ingestion.ingest(source, folder / "index.parquet", progress=progress)
+    # A partition belongs to the index it was made from.
+    (folder / "parts.parquet").unlink(missing_ok=True)
+    write_json(
+        folder / "draft.json",
+        {
+            "source": str(source.resolve()),
+            "reference": str(reference.resolve()) if reference else None,
+            "site": str(site.resolve()) if site else None,
+            "ingested": utc_now(),
+            "summary": asdict(summary),
+        },
+    )
+    return summary
+
+
+def draft(workspace: Workspace, name: str) -> Draft:
+    """The draft of hold-out ``name``.
+
+    Raises:
+        WorkspaceError: nothing was ingested under that name.
+    """
+    folder = workspace.holdout(name)
+    try:
+        facts = json.loads((folder / "draft.json").read_bytes())
+    except FileNotFoundError as error:
+        raise WorkspaceError(
+            f"There is no hold-out {name!r}. Begin with: proctor holdout ingest FOLDER --name {name}"
+        ) from error
+    return Draft(
+        name=name,
+        folder=folder,
+        source=Path(facts["source"]),
+        reference=Path(facts["reference"]) if facts["reference"] else None,
+        site=Path(facts["site"]) if facts["site"] else None,
+        ingested=facts["ingested"],
+        summary=facts["summary"],
+    )
+
+
+def truth(item: Draft, unit: Unit) -> ReferenceStandard:
+    """The reference standard of a draft, resolved against its index.
+
+    Raises:
+        WorkspaceError: none was declared.
+    """
+    if item.reference is None:
+        raise WorkspaceError(
+            f"The hold-out {item.name!r} has no reference standard. Ingest it again with --reference REFERENCE.yaml."
+        )
+    return load_reference(item.reference, item.index(), unit=unit)
+
+
+def partition(
+    workspace: Workspace,
+    name: str,
+    *,
+    development: float,
+    seed: int,
+    unit: Unit = "image",
+    label: str | None = None,
+) -> dict[str, int]:
+    """Divide the patients of a draft into a development part and the hold-out; returns patients by part."""
+    item = draft(workspace, name)
+    index = item.index()
+    reference = truth(item, unit) if item.reference else None
+    balance = None
+    if reference is not None:
+        chosen = label or (reference.binary or reference.labels)[0]
+        balance = partitioning.balance_by(index, reference=reference, label=chosen)
+    parts = partitioning.partition(index, development=development, seed=seed, balance=balance)
+    temporary = item.folder / ".parts.partial"
+    pq.write_table(parts, temporary)
+    temporary.replace(item.folder / "parts.parquet")
+    counted = parts["part"].value_counts().to_pylist()
+    return {row["values"]: row["counts"] for row in counted}
+
+
+def lock(
+    workspace: Workspace,
+    name: str,
+    *,
+    unit: Unit = "image",
+    exclusions: Mapping[str, str] | None = None,
+    declared_training: frozenset[str] = frozenset(),
+    progress: Progress | None = None,
+) -> LockedHoldout:
+    """Lock the hold-out part of a draft as the next version, and enter its root into the ledger.
+
+    Raises:
+        LockRefusedError: defective files, duplicates or leaks that nothing excludes; each is named.
+    """
+    item = draft(workspace, name)
+    index, parts = item.index(), item.parts()
+    part_of_file = partitioning.parts_of_files(index, parts) if parts is not None else None
+    site = load_site_table(item.site, index) if item.site else None
+    version = str(len(versions(workspace, name)) + 1)
+    destination = item.folder / "locked" / version
+    if destination.exists():
+        # A process was killed between the lock and its ledger entry: the entry is what is still missing.
+        locked = open_locked(destination)
+    else:
+        locked = locking.lock(
+            item.source,
+            index,
+            truth(item, unit),
+            destination,
+            name=name,
+            version=version,
+            dataset_key=secret_key(workspace, f"holdout:{name}:pseudonyms", make=True),
+            reference_key=secret_key(workspace, f"holdout:{name}:reference", make=True),
+            parts=part_of_file,
+            site=site,
+            exclusions=exclusions,
+            declared=declared_training,
+            progress=progress,
+        )
+    warnings = burned_in.warn(
+        read_locked_index(locked), item.source, most_sampled=_MOST_SAMPLED, progress=progress
+    )
+    write_json(
+        item.folder / f"notes-{version}.json", _notes(locked, warnings, declared=bool(declared_training))
+    )
+    with open_ledger(workspace) as ledger:
+        ledger.append(
+            entry(
+                "holdout-locked",
+                subject={"holdout": name, "version": version, "root": locked.root},
+                detail={
+                    "cases": locked.cases.num_rows,
+                    "patients": locked.patients,
+                    "instances": locked.instances,
+                    "bytes": locked.bytes,
+                    "synthetic": is_synthetic(locked),
+                },
+            )
+        )
+    return locked
+
+
+def lock_notes(workspace: Workspace, locked: LockedHoldout) -> dict[str, Any]:
+    """What was found at the lock: checks for leaks with their counts, and warnings."""
+    path = workspace.holdout(locked.name) / f"notes-{locked.version}.json"
+    try:
+        notes: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise WorkspaceError(f"{path} is missing or damaged. Restore it from a backup.") from error
+    return notes
+
+
+_LEAK_CHECKS = {
+    "patient_in_two_parts": "files of patients who are in both parts",
+    "repeated_sop_instance_uid": "files with a SOP Instance UID of another file",
+    "byte_equal": "files equal byte for byte to another",
+    "pixel_equal": "images with the pixels of another under a different UID",
+    "decoded_equal": "images equal to another after decoding, in another transfer syntax",
+    "declared_training": "images among a vendor's declared training data",
+}
+
+
+def _notes(locked: LockedHoldout, warnings: Sequence[BurnedInWarning], *, declared: bool) -> dict[str, Any]:
+    left_out = {code: files for code, _, files in locked.flow}
+    overlap: list[dict[str, Any]] = [
+        {"name": name, "found": left_out.get(kind, 0), "note": "left out" if kind in left_out else ""}
+        for kind, name in _LEAK_CHECKS.items()
+    ]
+    if not declared:
+        overlap[-1] |= {"found": None, "note": "no vendor declared hashes of its training data"}
+    return {"overlap": overlap, "warnings": [_without_paths(warning) for warning in warnings]}
+
+
+def _without_paths(warning: BurnedInWarning) -> str:
+    """A warning that may stand in a report: a file name may be a UID or a patient's name."""
+    sentence = warning.sentence
+    for path in warning.files:
+        sentence = sentence.replace(path, "one file")
+    return sentence
+
+
+def versions(workspace: Workspace, name: str) -> list[str]:
+    """Versions of a hold-out that the ledger knows, oldest first."""
+    with open_ledger(workspace) as ledger:
+        return [
+            str(item.subject["version"])
+            for item in ledger.find(kind="holdout-locked", holdout=checked_name(name))
+        ]
+
+
+def names(workspace: Workspace) -> list[str]:
+    """Names of all hold-outs, drafts included."""
+    return sorted(path.name for path in (workspace.home / "holdouts").iterdir() if path.is_dir())
+
+
+def open_holdout(workspace: Workspace, name: str, version: str | None = None) -> LockedHoldout:
+    """Open a locked version (the latest when none is named), checked against the ledger's root.
+
+    Raises:
+        WorkspaceError: there is no such locked version.
+        EvaluationRefusedError: the folder holds another hold-out than the ledger recorded.
+    """
+    known = versions(workspace, name)
+    chosen = version or (known[-1] if known else None)
+    if chosen is None or chosen not in known:
+        raise WorkspaceError(
+            f"The hold-out {name!r} has no locked version{f' {version}' if version else ''}. "
+            f"Lock it with: proctor holdout lock {name}"
+        )
+    locked = open_locked(workspace.holdout(name) / "locked" / chosen)
+    with open_ledger(workspace) as ledger:
+        recorded = ledger.find(kind="holdout-locked", holdout=name, version=chosen)[-1].subject["root"]
+    # A hold-out that was replaced as a whole is sound in itself; only the ledger can tell.
+    if locked.root != recorded:
+        raise EvaluationRefusedError(
+            f"The hold-out {name!r} version {chosen} is not the one that was locked: its root differs from the "
+            "ledger's. Restore the folder from a backup, or lock the data as a new version."
+        )
+    return locked
+
+
+def verify(
+    workspace: Workspace,
+    locked: LockedHoldout,
+    policy: Policy | None,
+    *,
+    moment: str,
+    progress: Progress | None = None,
+) -> Verification:
+    """Read a locked hold-out again, and enter the outcome into the ledger.
+
+    Without a policy every file is read; with one its sampling rule decides.
+
+    Raises:
+        VerificationError: something is not as it was locked; the findings are named.
+    """
+    sampling = None
+    if policy is not None and moment in ("before", "after"):
+        files = policy.sampling(locked.bytes, "before" if moment == "before" else "after")
+        if files is not None:
+            sampling = Sampling(fraction=0.0, minimum=files)
+    outcome = verify_locked(
+        locked, reference_key=reference_key(workspace, locked), sampling=sampling, progress=progress
+    )
+    with open_ledger(workspace) as ledger:
+        ledger.append(
+            entry(
+                "holdout-verified",
+                subject={"holdout": locked.name, "version": locked.version, "root": locked.root},
+                detail={
+                    "held": outcome.sound,
+                    "checked": outcome.checked_files,
+                    "files": outcome.files,
+                    "findings": len(outcome.findings),
+                    "moment": moment,
+                },
+            )
+        )
+    outcome.check()
+    return outcome
+
+
+def reference_key(workspace: Workspace, locked: LockedHoldout) -> bytes:
+    """The key that opens the sealed reference standard."""
+    return secret_key(workspace, f"holdout:{locked.name}:reference")
+
+
+def is_synthetic(locked: LockedHoldout) -> bool:
+    """Whether the data call themselves synthetic; then every page that names them says so."""
+    column = locked.cases["manufacturer"] if "manufacturer" in locked.cases.column_names else None
+    return column is not None and any(
+        str(value).lower().startswith("synthetic") for value in column.unique().to_pylist()
+    )
+
+
+def check_protocol(workspace: Workspace, locked: LockedHoldout, protocol: Protocol) -> None:
+    """See that a protocol fits a hold-out: unit, target, attributes, and both classes where it claims something.
+
+    Raises:
+        ProtocolError: it names what the hold-out does not have.
+    """
+    reference = open_reference(locked, reference_key(workspace, locked))
+    if protocol.task.unit != locked.unit:
+        raise ProtocolError(
+            f"The protocol's unit is the {protocol.task.unit}, but {locked.name} was locked by {locked.unit}. "
+            f"Change task.unit, or lock the hold-out with --unit {protocol.task.unit}."
+        )
+    check_against(protocol, locked.cases, reference)

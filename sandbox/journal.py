@@ -1,0 +1,76 @@
+"""The journal of a run: one line for each case that ended, so that a killed run goes on where it stopped.
+
+A line is written before the next case is asked. Only a whole line counts: a torn last one, from a kill in the
+middle of a write, is cut off and its case is asked again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sandbox.errors import EvaluationError
+
+_SYNC_EVERY = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How one case ended. ``seconds`` and ``container`` (side.number) stay inside the institution."""
+
+    case_id: str
+    level: int | None
+    failure: str | None
+    seconds: float
+    container: str
+
+
+class Journal:
+    """Append-only journal of one evaluation, opened for the length of a run."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.ended: dict[str, Ended] = {}
+        whole = 0
+        if path.exists():
+            content = path.read_bytes()
+            whole = content.rfind(b"\n") + 1
+            for number, text in enumerate(content[:whole].splitlines(), start=1):
+                try:
+                    item = Ended(**json.loads(text))
+                except (ValueError, TypeError) as error:
+                    raise EvaluationError(
+                        f"Line {number} of {path} is damaged. Remove the folder {path.parent} to run it from the start."
+                    ) from error
+                self.ended[item.case_id] = item
+        self._file = path.open("ab")
+        self._file.truncate(whole)
+        self._unsynced = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sync()
+        self._file.close()
+
+    def append(self, item: Ended) -> None:
+        """Record how a case ended."""
+        self._file.write(json.dumps(asdict(item), separators=(",", ":")).encode() + b"\n")
+        self._file.flush()
+        self.ended[item.case_id] = item
+        self._unsynced += 1
+        # A lost machine may cost the last cases' work, never a wrong line; a killed process loses nothing.
+        if self._unsynced >= _SYNC_EVERY:
+            self._sync()
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._unsynced = 0

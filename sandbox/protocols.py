@@ -1,0 +1,117 @@
+"""Protocols of a workspace: registered once, before any run that they govern, and never changed."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import WorkspaceError
+from sandbox.protocol import Protocol, load_protocol
+from sandbox.workspace import Workspace, entry, open_ledger, write_json
+
+FORMAT = "proctor-protocol-record/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredProtocol:
+    """A protocol, its canonical digest, and where the ledger holds its registration."""
+
+    protocol: Protocol
+    digest: str
+    registered: str
+    ledger_index: int
+    path: Path
+
+
+def register(workspace: Workspace, path: Path) -> RegisteredProtocol:
+    """Put a checked protocol into the ledger; registering the same protocol again changes nothing.
+
+    Raises:
+        ProtocolError: the file has a mistake; the message names the line.
+    """
+    protocol = load_protocol(path)
+    folder = workspace.protocol(protocol.digest)
+    if folder.exists():
+        return _read(folder)
+    waiting = folder.with_name(f".{secrets.token_hex(8)}.partial")
+    waiting.mkdir()
+    try:
+        shutil.copyfile(path, waiting / "protocol.yaml")
+        with open_ledger(workspace) as ledger:
+            # A crash between the entry and the folder must not register twice.
+            known = ledger.find(kind="protocol-registered", protocol=protocol.digest)
+            if known:
+                index, registered = known[0].index, known[0].time
+            else:
+                event = entry(
+                    "protocol-registered", subject={"protocol": protocol.digest, "name": protocol.name}
+                )
+                index, registered = ledger.append(event), event["time"]
+        record = {
+            "format": FORMAT,
+            "digest": protocol.digest,
+            "registered": registered,
+            "ledger_index": index,
+        }
+        write_json(waiting / "record.json", record)
+        waiting.rename(folder)
+    finally:
+        shutil.rmtree(waiting, ignore_errors=True)
+    return _read(folder)
+
+
+def protocols(workspace: Workspace) -> list[RegisteredProtocol]:
+    """All registered protocols, oldest first."""
+    folders = (path for path in (workspace.home / "protocols").iterdir() if not path.name.startswith("."))
+    return sorted((_read(folder) for folder in folders), key=lambda item: item.ledger_index)
+
+
+def find(workspace: Workspace, name: str) -> RegisteredProtocol:
+    """The registered protocol given by file, digest (or its beginning) or name (the latest of that name).
+
+    Raises:
+        WorkspaceError: it is not registered.
+    """
+    known = protocols(workspace)
+    if Path(name).is_file():
+        digest = load_protocol(Path(name)).digest
+        matches = [item for item in known if item.digest == digest]
+        if not matches:
+            raise WorkspaceError(
+                f"{name} is not registered, or was changed since. A protocol governs a run only when the ledger "
+                f"holds it first: proctor protocol register {name}"
+            )
+        return matches[0]
+    wanted = name.removeprefix("sha256:")
+    matches = [
+        item for item in known if len(wanted) >= 8 and item.digest.removeprefix("sha256:").startswith(wanted)
+    ]
+    matches = matches or [item for item in known if item.protocol.name == name]
+    if not matches:
+        names = ", ".join(sorted({item.protocol.name for item in known})) or "none"
+        raise WorkspaceError(f"No protocol {name!r} is registered here. Registered: {names}.")
+    return matches[-1]
+
+
+def _read(folder: Path) -> RegisteredProtocol:
+    try:
+        record = json.loads((folder / "record.json").read_bytes())
+        digest, registered, index = record["digest"], record["registered"], record["ledger_index"]
+    except (OSError, ValueError, KeyError) as error:
+        raise WorkspaceError(f"{folder / 'record.json'} is damaged. Restore it from a backup.") from error
+    protocol = load_protocol(folder / "protocol.yaml")
+    if protocol.digest != digest:
+        raise WorkspaceError(
+            f"{folder / 'protocol.yaml'} is not the protocol that was registered: its digest differs. "
+            "Restore the file from a backup; the ledger holds the digest."
+        )
+    return RegisteredProtocol(
+        protocol=protocol,
+        digest=digest,
+        registered=registered,
+        ledger_index=index,
+        path=folder / "protocol.yaml",
+    )

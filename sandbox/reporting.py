@@ -1,0 +1,328 @@
+"""From an evaluation's folder and the ledger to its report and its dossier.
+
+Both are functions of what was recorded up to the evaluation's last entry: made again later, with a longer
+ledger, they have the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from pathlib import Path
+from typing import Any
+
+from sandbox import protocols, submissions
+from sandbox.canonical import canonical_json, digest_bytes
+from sandbox.errors import EvaluationError
+from sandbox.evaluation import Evaluation
+from sandbox.evidence.checkpoint import open_checkpoint
+from sandbox.evidence.dossier import DossierParts, build_dossier, prove_entries
+from sandbox.evidence.entry import LedgerEntry
+from sandbox.evidence.keys import load_signing_key
+from sandbox.evidence.ledger import Ledger
+from sandbox.report.model import (
+    ControlFact,
+    DataUse,
+    Fact,
+    FlowStep,
+    HoldoutFacts,
+    IntegrityFacts,
+    LedgerEntryFact,
+    LedgerMark,
+    LeftOut,
+    MissingShare,
+    OverlapCheck,
+    PolicyFacts,
+    ProtocolFacts,
+    ReferenceMethod,
+    ReportInput,
+    RunFacts,
+    SelfCheck,
+    SubmissionFacts,
+)
+from sandbox.report.page import render
+from sandbox.results import from_json
+from sandbox.submissions import Submission
+from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_atomic
+
+NOT_BUILT = (
+    "System calls are limited by the engine's default seccomp profile; Proctor's own, narrower list is not built yet. "
+    "What that leaves open is listed under the measured posture.",
+    "Gaps between groups carry no test for multiplicity yet: strata are shown side by side with their intervals.",
+    "Behaviour under stress (perturbed, degraded, out-of-distribution input) was not examined.",
+    "Release rules and the budget for reusing the hold-out are not built: this report is for the institution and the "
+    "regulator, not for the vendor.",
+    "No witness outside the institution has countersigned the ledger.",
+)
+
+
+def write_report(workspace: Workspace, item: Evaluation) -> Path:
+    """Write report.html of a finished evaluation, enter its digest into the ledger, mirror to MLflow; once.
+
+    Raises:
+        EvaluationError: the evaluation is not finished.
+    """
+    _finished(item)
+    path = item.folder / "report.html"
+    if path.exists():
+        return path
+    with open_ledger(workspace) as ledger:
+        page = render(report_input(workspace, ledger, item))
+        if not ledger.find(kind="report-made", evaluation=item.id, report=digest_bytes(page)):
+            subject = {"evaluation": item.id, "report": digest_bytes(page), "audience": "institution"}
+            ledger.append(entry("report-made", subject=subject))
+    write_atomic(path, page)
+    return path
+
+
+def write_dossier(workspace: Workspace, item: Evaluation, destination: Path) -> str:
+    """Write the evidence file of a finished evaluation; returns its digest.
+
+    Raises:
+        EvaluationError: the evaluation is not finished.
+        DossierError: a part contradicts the ledger; nothing is written.
+    """
+    report = write_report(workspace, item).read_bytes()
+    registered = protocols.find(workspace, item.protocol)
+    with open_ledger(workspace) as ledger:
+        made = ledger.find(kind="report-made", evaluation=item.id, report=digest_bytes(report))[0]
+        entries = [*_story(ledger, item), made]
+        proven, checkpoint = prove_entries(ledger, entries)
+        digest = build_dossier(
+            DossierParts(
+                protocol_yaml=registered.path.read_bytes(),
+                protocol=canonical_json(registered.protocol.document),
+                results=(item.folder / "results.json").read_bytes(),
+                report=report,
+                posture=(item.folder / "posture.json").read_bytes(),
+                holdout=(item.folder / "holdout.json").read_bytes(),
+                policy=(item.folder / "policy.json").read_bytes(),
+                entries=proven,
+                checkpoint=checkpoint,
+                key=load_signing_key(workspace.home / "keys" / "ledger.pem", workspace.origin),
+                tool=_read(item, "run.json")["tool"]["proctor"],
+            ),
+            destination,
+        )
+        if not ledger.find(kind="dossier-made", evaluation=item.id, dossier=digest):
+            ledger.append(entry("dossier-made", subject={"evaluation": item.id, "dossier": digest}))
+    return digest
+
+
+def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> ReportInput:
+    """Gather everything that the report shows."""
+    story = {each.kind: each for each in _story(ledger, item)}
+    registered = protocols.find(workspace, item.protocol)
+    submission = submissions.find(workspace, item.submission)
+    finished = story["evaluation-finished"]
+    checkpoint = open_checkpoint(ledger.checkpoint_at(finished.index + 1), ledger.verifier)
+    run, posture, holdout = _read(item, "run.json"), _read(item, "posture.json"), _read(item, "holdout.json")
+    return ReportInput(
+        audience="institution",
+        site=workspace.origin,
+        results=from_json((item.folder / "results.json").read_bytes()),
+        protocol=ProtocolFacts(
+            name=registered.protocol.name,
+            title=registered.protocol.title,
+            digest=registered.digest,
+            document=registered.protocol.document,
+            registered=_mark(story["protocol-registered"]),
+        ),
+        policy=PolicyFacts(
+            name=_read(item, "policy.json")["name"], digest=story["evaluation-started"].subject["policy"]
+        ),
+        submission=_submission(submission, story["submission-admitted"]),
+        holdout=_holdout(holdout, story["holdout-locked"], ledger, item),
+        run=RunFacts(
+            started=_mark(story["evaluation-started"]),
+            finished=_mark(finished),
+            containers_started=run["containers"],
+            engine=_facts(run["engine"]),
+            tool=_facts(run["tool"]),
+            deviations=_deviations(ledger, item, posture),
+        ),
+        posture=tuple(
+            ControlFact(
+                name=control["name"],
+                required=f"{control['expected']}{'' if control['required'] else ' (not required by the policy)'}",
+                measured=control["measured"],
+                held=control["held"],
+                waiver=posture["waived"].get(control["name"], ""),
+            )
+            for control in posture["controls"]
+        ),
+        earlier_use=_earlier_use(workspace, ledger, item, story["evaluation-started"]),
+        integrity=IntegrityFacts(
+            origin=checkpoint.origin,
+            tree_size=checkpoint.size,
+            root=checkpoint.root.hex(),
+            key_id=ledger.verifier.fingerprint,
+            verify_command=f"proctor verify DOSSIER.zip --key '{workspace.verifier_key}'",
+            entries=tuple(_entry_fact(each) for each in sorted(story.values(), key=lambda each: each.index)),
+        ),
+        self_checks=tuple(
+            SelfCheck(
+                name=check["name"],
+                expected=f"AUROC {check['expected']}",
+                observed=f"AUROC {check['observed']}",
+                passed=check["passed"],
+            )
+            for check in _read(item, "selfchecks.json")
+        ),
+        not_built=NOT_BUILT,
+    )
+
+
+def _story(ledger: Ledger, item: Evaluation) -> list[LedgerEntry]:
+    """The entries that an evaluation rests on: the last of each kind before its end."""
+    started = ledger.find(kind="evaluation-started", evaluation=item.id)[0]
+    finished = ledger.find(kind="evaluation-finished", evaluation=item.id)[-1]
+    chosen = [
+        *ledger.find(kind="holdout-locked", root=started.subject["root"], version=started.subject["version"])[
+            :1
+        ],
+        *ledger.find(kind="submission-admitted", submission=started.subject["submission"])[:1],
+        *ledger.find(kind="protocol-registered", protocol=started.subject["protocol"])[:1],
+        started,
+        *_last(ledger.find(kind="posture-measured", evaluation=item.id), finished),
+        *_last(ledger.find(kind="holdout-accessed", evaluation=item.id), finished),
+        *_last(ledger.find(kind="reference-opened", evaluation=item.id), finished),
+        finished,
+    ]
+    return sorted(chosen, key=lambda each: each.index)
+
+
+def _last(entries: list[LedgerEntry], end: LedgerEntry) -> list[LedgerEntry]:
+    return [each for each in entries if each.index < end.index][-1:]
+
+
+def _holdout(facts: dict[str, Any], locked: LedgerEntry, ledger: Ledger, item: Evaluation) -> HoldoutFacts:
+    started = ledger.find(kind="evaluation-started", evaluation=item.id)[0]
+    finished = ledger.find(kind="evaluation-finished", evaluation=item.id)[-1]
+    verified = ledger.find(kind="holdout-verified", root=facts["root"])
+    before = [each for each in verified if each.detail["moment"] == "before" and each.index < finished.index]
+    after = [
+        each
+        for each in verified
+        if each.detail["moment"] == "after" and started.index < each.index < finished.index
+    ]
+    left_out = tuple(
+        LeftOut(reason=each["reason"] or each["code"], count=each["files"]) for each in facts["left_out"]
+    )
+    found = facts["instances"] + sum(each.count for each in left_out)
+    synthetic = ("The data are SYNTHETIC, made by a documented generator; no patient stands behind them.",)
+    return HoldoutFacts(
+        name=facts["name"],
+        version=facts["version"],
+        root=facts["root"],
+        cases=facts["cases"],
+        patients=facts["patients"],
+        instances=facts["instances"],
+        synthetic=facts["synthetic"],
+        locked=_mark(locked),
+        flow=(
+            FlowStep(label="Files found", count=found, unit="files", left_out=left_out),
+            FlowStep(label="Instances locked", count=facts["instances"], unit="files"),
+            FlowStep(label="Cases locked", count=facts["cases"], unit="cases"),
+        ),
+        reference_methods=tuple(ReferenceMethod(**each) for each in facts["reference_methods"]),
+        missing=tuple(
+            MissingShare(attribute=name, cases=count, of=facts["cases"])
+            for name, count in facts["missing"].items()
+        ),
+        overlap=tuple(OverlapCheck(**each) for each in facts["overlap"]),
+        staging=(
+            Fact(
+                name="Attributes shown beside pixels and geometry",
+                value=", ".join(facts["shown_to_container"]) or "none",
+            ),
+            Fact(name="Identifiers", value="fresh pseudonyms and UIDs for this run, cases in random order"),
+            Fact(name="Second check", value="PS3.15 Annex E basic profile, on every staged file"),
+        ),
+        warnings=(*(synthetic if facts["synthetic"] else ()), *facts["warnings"]),
+        verified_before=_mark(before[-1]) if before else None,
+        verified_after=_mark(after[-1]) if after else None,
+    )
+
+
+def _earlier_use(
+    workspace: Workspace, ledger: Ledger, item: Evaluation, started: LedgerEntry
+) -> tuple[DataUse, ...]:
+    key = secret_key(workspace, "pseudonyms")
+    vendors = {
+        each.subject["evaluation"]: each.subject["vendor"]
+        for each in ledger.find(kind="evaluation-started", root=started.subject["root"])
+    }
+    uses = ledger.find(kind="holdout-accessed", root=started.subject["root"])
+    return tuple(
+        DataUse(
+            time=use.time,
+            vendor_pseudonym=_pseudonym(key, vendors.get(use.subject.get("evaluation"), "")),
+            evaluation=use.subject.get("evaluation", ""),
+            cases=use.detail["cases"],
+            purpose="evaluation" if use.detail["purpose"] == "evaluation" else "other",
+        )
+        for use in uses
+        if use.index < started.index and use.subject.get("evaluation") != item.id
+    )
+
+
+def _pseudonym(key: bytes, vendor: str) -> str:
+    return "vendor-" + hmac.new(key, b"vendor\0" + vendor.encode(), hashlib.sha256).hexdigest()[:8]
+
+
+def _submission(submission: Submission, admitted: LedgerEntry) -> SubmissionFacts:
+    facts = submission.facts
+    return SubmissionFacts(
+        vendor=submission.vendor,
+        name=submission.vendor,
+        image_digest=submission.digest,
+        contract=submission.contract,
+        size_bytes=submission.size,
+        admitted=_mark(admitted),
+        details=(
+            Fact(name="architecture", value=str(facts["architecture"])),
+            Fact(name="user", value=str(facts["run_user"])),
+            Fact(name="layers", value=str(len(facts["layers"]))),
+            Fact(name="files", value=str(facts["files"])),
+            Fact(name="archive SHA-256", value=submission.archive_sha256),
+        ),
+    )
+
+
+def _deviations(ledger: Ledger, item: Evaluation, posture: dict[str, Any]) -> tuple[str, ...]:
+    found = [f"Control {name} was waived by {person}." for name, person in posture["waived"].items()]
+    resumed = ledger.find(kind="evaluation-resumed", evaluation=item.id)
+    if resumed:
+        found.append(
+            f"The run was interrupted and went on {len(resumed)} time(s); no case that had ended was asked again."
+        )
+    return tuple(found)
+
+
+def _entry_fact(each: LedgerEntry) -> LedgerEntryFact:
+    subject = "  ".join(f"{name} {str(value)[:23]}" for name, value in sorted(each.subject.items()))
+    return LedgerEntryFact(index=each.index, time=each.time, kind=each.kind, subject=subject)
+
+
+def _mark(each: LedgerEntry) -> LedgerMark:
+    return LedgerMark(index=each.index, time=each.time)
+
+
+def _facts(values: dict[str, Any]) -> tuple[Fact, ...]:
+    return tuple(Fact(name=name, value=str(value)) for name, value in values.items())
+
+
+def _finished(item: Evaluation) -> None:
+    if item.state != "finished":
+        raise EvaluationError(
+            f"{item.id} is not finished. Run its `proctor evaluate` command again to go on."
+        )
+
+
+def _read(item: Evaluation, name: str) -> Any:
+    try:
+        return json.loads((item.folder / name).read_bytes())
+    except (OSError, ValueError) as error:
+        raise EvaluationError(f"{item.folder / name} is damaged. Restore it from a backup.") from error

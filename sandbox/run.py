@@ -1,0 +1,167 @@
+"""The run: staged cases go to the container one by one, and every ending is written down before the next."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from holdout.lock import LockedHoldout
+from holdout.staging import Stager, StagingFailure
+from runners.engine import Engine
+from runners.failures import FailureCode
+from runners.limits import Limits
+from runners.posture import Posture
+from runners.worker import CaseInput, CaseOutcome, SessionEvent, run_cases
+from sandbox.journal import Ended, Journal
+from sandbox.predictions import level
+from sandbox.protocol import Protocol
+
+_AHEAD = 16
+"""Cases staged ahead of each container: staging hides behind the container's own time."""
+
+
+@dataclass(slots=True)
+class RunTally:
+    """What happened in one run of the container; for the operator and, in part, the report."""
+
+    containers: int = 0
+    events: list[SessionEvent] = field(default_factory=list)
+
+
+def run_key(pseudonym_key: bytes, evaluation: str) -> bytes:
+    """Key of one evaluation's pseudonyms and case order.
+
+    Two evaluations share no pseudonym, so that two vendors cannot compare cases; the same evaluation resumed has
+    the same ones.
+    """
+    return hmac.new(pseudonym_key, b"proctor-run-key/1\0" + evaluation.encode(), hashlib.sha256).digest()
+
+
+def run_submission(
+    engine: Engine,
+    image: str,
+    locked: LockedHoldout,
+    journal: Journal,
+    *,
+    protocol: Protocol,
+    posture: Posture,
+    limits: Limits,
+    containers: int,
+    key: bytes,
+    work: Path,
+    user: str | None,
+    progress: Callable[[int, int | None], None] | None = None,
+) -> RunTally:
+    """Ask the container about every case that the journal does not hold yet.
+
+    Args:
+        containers: warm containers side by side; each sees one case at a time.
+        work: an empty folder for staged cases; it is emptied again.
+
+    Raises:
+        HoldoutError, RunnerError: the host's side failed; the journal keeps what had ended.
+    """
+    total = locked.cases.num_rows
+    tally = RunTally()
+    if len(journal.ended) >= total:
+        return tally
+    task = {
+        "kind": protocol.task.kind,
+        "target": protocol.task.target,
+        "unit": protocol.task.unit,
+        "output": {
+            "score": {"minimum": protocol.output.score.minimum, "maximum": protocol.output.score.maximum}
+        },
+    }
+    staging = work / "staging"
+    staging.mkdir()
+    guard, source_guard = threading.Lock(), threading.Lock()
+
+    def end(item: Ended) -> None:
+        with guard:
+            journal.append(item)
+            if progress:
+                progress(len(journal.ended), total)
+
+    with Stager(
+        locked,
+        run_key=key,
+        attributes=protocol.input.attributes,
+        destination=staging,
+        ahead=_AHEAD * containers,
+    ) as stager:
+        names = {stager.pseudonym(case_id): case_id for case_id in locked.cases["case_id"].to_pylist()}
+        source = stager.stage({name for name, case_id in names.items() if case_id not in journal.ended})
+
+        def staged() -> Iterator[CaseInput]:
+            """Cases for one container, taken from the one source that all of them share."""
+            while True:
+                with source_guard:
+                    item = next(source, None)
+                if item is None:
+                    return
+                if isinstance(item, StagingFailure):
+                    end(_not_staged(item))
+                else:
+                    yield CaseInput(case=item.pseudonym, directory=item.directory, files=item.files)
+
+        def note(event: SessionEvent) -> None:
+            with guard:
+                tally.events.append(event)
+                tally.containers += event.kind in ("ready", "not_ready")
+
+        def serve(number: int) -> None:
+            root = work / f"input-{number}"
+            root.mkdir()
+            outcomes = run_cases(
+                engine, image, posture=posture, limits=limits, cases=staged(), input_root=root, task=task,
+                on_event=note, user=user,
+            )  # fmt: skip
+            with contextlib.closing(outcomes):
+                for outcome in outcomes:
+                    end(_ended(outcome, names[outcome.case], number, protocol))
+                    if stop.is_set():
+                        return
+
+        stop = threading.Event()
+        with ThreadPoolExecutor(containers) as pool:
+            running = [pool.submit(serve, number) for number in range(containers)]
+            try:
+                wait(running, return_when=FIRST_EXCEPTION)
+            finally:
+                # One side's failure, or Ctrl-C, ends the others after the case they are at.
+                stop.set()
+        for each in running:
+            each.result()
+    shutil.rmtree(staging, ignore_errors=True)
+    return tally
+
+
+def failure_counts(journal: Journal) -> dict[str, int]:
+    """Cases by failure code."""
+    return dict(sorted(Counter(item.failure for item in journal.ended.values() if item.failure).items()))
+
+
+def _ended(outcome: CaseOutcome, case_id: str, number: int, protocol: Protocol) -> Ended:
+    answered = None if outcome.answer is None else level(outcome.answer["score"], protocol.output.score)
+    return Ended(
+        case_id=case_id,
+        level=answered,
+        failure=None if outcome.failure is None else outcome.failure.value,
+        seconds=round(outcome.seconds, 6),
+        container=f"{number + 1}.{outcome.container}",
+    )
+
+
+def _not_staged(item: StagingFailure) -> Ended:
+    return Ended(
+        case_id=item.case_id, level=None, failure=FailureCode.STAGING_FAILED.value, seconds=0.0, container=""
+    )
