@@ -42,7 +42,7 @@ _DEATHS_WITHOUT_WORK = 5
 _KEPT_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ", "LD_LIBRARY_PATH")
 _BOOT = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from holdout.bounded_worker import serve; serve(int(sys.argv[2]))"
+    "from holdout.bounded_worker import run; run(int(sys.argv[2]))"
 )
 
 

@@ -59,6 +59,14 @@ def _receive_exactly(channel: socket.socket, size: int) -> bytes | None:
     return bytes(parts)
 
 
+def run(control_descriptor: int) -> None:
+    """Serve, then end at once: tearing an interpreter down takes longer than many a task."""
+    try:
+        serve(control_descriptor)
+    finally:
+        os._exit(0)
+
+
 def serve(control_descriptor: int) -> None:
     """Fork workers on command until the control socket closes; then kill them and leave."""
     control = socket.socket(fileno=control_descriptor)

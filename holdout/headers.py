@@ -11,13 +11,13 @@ import mmap
 import os
 import stat
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
 
 from holdout import normalise, pixel_element, pydicom_reader
-from holdout.attributes import ATTRIBUTES, FILE_COLUMNS, WANTED_TAGS, Attribute, Kind
+from holdout.attribute_values import attribute_values
+from holdout.attributes import ATTRIBUTES, FILE_COLUMNS, WANTED_TAGS, Kind
 from holdout.elements import (
     DEFLATED,
     JPIP_DEFLATED,
@@ -55,6 +55,7 @@ Row = tuple[object, ...]
 
 READ_AT_ONCE = 8 << 20
 _HASHED_AT_ONCE = 4 << 20
+_INTEGERS = tuple(attribute.column for attribute in ATTRIBUTES if attribute.kind is Kind.INTEGER)
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 _UID_CHARACTERS = frozenset("0123456789.")
 # The IODs fix the modality of these classes (PS3.3 A.3, A.4, A.2, A.21, A.5).
@@ -119,7 +120,7 @@ def read_header(folder: str, path: str, limits: ReadLimits) -> Row:
 def defect_row(path: str, size: int | None, status: str, sentence: str, *, sha256: str | None = None) -> Row:
     """Return the row of a file of which nothing more is known."""
     file_part = (path, size, sha256, status, sentence, None, False, normalise.UNKNOWN, normalise.UNKNOWN)
-    return (*file_part, *_attribute_values(None)[0])
+    return (*file_part, *attribute_values(None)[0])
 
 
 def _read_open(descriptor: int, path: str, size: int, limits: ReadLimits) -> Row:
@@ -141,15 +142,11 @@ def _row(buffer: Buffer, descriptor: int, path: str, size: int, limits: ReadLimi
     except _DefectError as error:
         return defect_row(path, size, error.status, error.sentence, sha256=sha256)
     syntax = normalise.identifier(data_set.meta.get(0x00020010))
-    attributes, named = _attribute_values(data_set)
+    attributes, named = attribute_values(data_set)
     defect = _header_defect(data_set, named, odd)
     pixel_sha256 = None
     if data_set.pixel is not None:
-        numbers = {
-            attribute.column: value if isinstance(value := named[attribute.column], int) else None
-            for attribute in ATTRIBUTES
-            if attribute.kind is Kind.INTEGER
-        }
+        numbers = {name: value if isinstance(value := named[name], int) else None for name in _INTEGERS}
         data_size = size if data is buffer else len(data)
         finding = pixel_element.examine(
             data_set.pixel,
@@ -294,59 +291,6 @@ def _header_defect(
     if modality is not None and named["modality"] not in (modality, unknown):
         return "inconsistent", f"The SOP class is for modality {modality}, but Modality says otherwise."
     return None
-
-
-def _attribute_values(data_set: DataSet | None) -> tuple[list[object], dict[str, object]]:
-    """Normalise all attributes; the values in row order, and by column."""
-    ordered: list[object] = []
-    named: dict[str, object] = {"age_from_birth_date": False}
-    age_position = 0
-    for attribute in ATTRIBUTES:
-        raw, value = _normalised(attribute, data_set)
-        named[attribute.column] = value
-        if attribute.kind is Kind.AGE:
-            age_position = len(ordered)
-        ordered.append(value)
-        if attribute.has_raw:
-            ordered.append(normalise.shortened(raw))
-    if named["patient_age_years"] is None:
-        years = normalise.years_between(str(named["patient_birth_date"]), str(named["study_date"]))
-        ordered[age_position] = named["patient_age_years"] = years
-        named["age_from_birth_date"] = years is not None
-    return ordered, named
-
-
-_NORMALISERS: dict[Kind, Callable[[str | None], object]] = {
-    Kind.UID: normalise.identifier,
-    Kind.IDENTIFIER: normalise.identifier,
-    Kind.CODE: normalise.code,
-    Kind.TEXT: normalise.text,
-    Kind.SEX: normalise.sex,
-    Kind.AGE: normalise.age_years,
-    Kind.DATE: normalise.date,
-    Kind.INTEGER: normalise.integer,
-    Kind.YES_NO: normalise.yes_no,
-    Kind.LATERALITY: normalise.laterality,
-    Kind.COMPRESSION: normalise.compression,
-}
-
-
-def _normalised(attribute: Attribute, data_set: DataSet | None) -> tuple[str | None, object]:
-    """Return (raw, normalised) of the first tag with a usable value, else of the first tag that is there."""
-    first: str | None = None
-    value: object = None
-    for tag in attribute.tags:
-        raw = None if data_set is None else written(data_set.values, tag, big_endian=data_set.big_endian)
-        if attribute.kind is Kind.NUMBER:
-            value = normalise.number(
-                raw, component=attribute.component, positive=attribute.positive, maximum=attribute.maximum
-            )
-        else:
-            value = _NORMALISERS[attribute.kind](raw)
-        if value is not None and value != normalise.UNKNOWN:
-            return raw, value
-        first = raw if first is None else first
-    return first, value
 
 
 def _peek(data: Buffer, descriptor: int | None) -> pixel_element.Peek:

@@ -156,8 +156,7 @@ def _failed(folder: Path, entry: Found, failure: Failure) -> Row:
 
 def _checked(entry: Found, row: Row) -> Row:
     """Accept a row from a child only in the index's shape and under the path that was asked for."""
-    if isinstance(row, tuple) and len(row) == len(_COLUMNS) and row[0] == entry.path:
-        typed = all(isinstance(value, kinds) for value, kinds in zip(row, _TYPES, strict=True))
-        if typed and row[_STATUS] in STATUSES:
-            return row
+    shaped = isinstance(row, tuple) and len(row) == len(_COLUMNS) and row[0] == entry.path
+    if shaped and all(map(isinstance, row, _TYPES)) and row[_STATUS] in STATUSES:
+        return row
     return defect_row(entry.path, None, "crash", "The reader answered with something that is not a row.")

@@ -45,11 +45,8 @@ def test_ages(raw: str | None, years: float | None) -> None:
         ("f ", "F"),
         ("O", "O"),
         ("Female", "F"),
-        ("0000", UNKNOWN),
-        ("N/A", UNKNOWN),
-        ("?", UNKNOWN),
-    ]
-    + [("Ã\x83Â¤", UNKNOWN), ("MF", UNKNOWN), ("", UNKNOWN), (None, UNKNOWN), ("W", UNKNOWN)],
+        *((raw, UNKNOWN) for raw in ("0000", "N/A", "?", "Ã\x83Â¤", "MF", "", None, "W")),
+    ],
 )
 def test_sexes(raw: str | None, expected: str) -> None:
     assert normalise.sex(raw) == expected
