@@ -120,8 +120,10 @@ def run_cases(
     try:
         for case in cases:
             yield run.case(case)
-    finally:
-        run.end()
+    except BaseException:
+        run.end(0.0)
+        raise
+    run.end(limits.seconds_to_stop)
 
 
 class _Run:
@@ -164,9 +166,9 @@ class _Run:
         finally:
             _remove(shown, case.files)
 
-    def end(self) -> None:
+    def end(self, seconds: float) -> None:
         if self._session is not None:
-            self._discard("stopped", self._plan.limits.seconds_to_stop)
+            self._discard("stopped", seconds)
 
     def _have_container(self) -> None:
         """See that a container is ready, starting one if need be, as often as the limits allow."""

@@ -1,8 +1,9 @@
 """Train an example vendor on a development folder, on the host: ``train.py VENDOR FOLDER LABEL WEIGHTS.npz``.
 
-FOLDER holds DICOM files below ``dicom/`` (or below itself) and ``reference.csv``: a column
-``sop_instance_uid`` or ``file`` names the image, the column LABEL holds 0 or 1. One JSON object with the
-out-of-fold result is printed; with ``--progress``, lines ``done/total`` go to standard error.
+FOLDER is what the institution gives out: one folder a case below ``cases/``, and ``reference.csv`` with the
+columns ``case``, ``patient`` and LABEL (0, 1 or empty). A plain folder of DICOM files will do as well, when the
+table names them in a column ``file`` or ``sop_instance_uid``. One JSON object with the out-of-fold result is
+printed; with ``--progress``, lines ``done/total`` go to standard error.
 """
 
 import csv
@@ -15,12 +16,17 @@ HERE = Path(__file__).resolve().parent
 
 def development(folder, label):
     """Paths, labels and patients of the labelled images, in a fixed order."""
-    import numpy as np
     import pydicom
 
     images = folder / "dicom" if (folder / "dicom").is_dir() else folder
     with (folder / "reference.csv").open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row[label] in ("0", "1")]
+    if (folder / "cases").is_dir():
+        files = [
+            (path, row) for row in rows for path in sorted((folder / "cases" / row["case"]).glob("*.dcm"))
+        ]
+        found = [(str(path), int(row[label]), row["patient"]) for path, row in files]
+        return separated(found, folder, label)
     by_uid = {row["sop_instance_uid"]: int(row[label]) for row in rows if row.get("sop_instance_uid")}
     by_file = {row["file"]: int(row[label]) for row in rows if row.get("file")}
     found = []
@@ -30,6 +36,13 @@ def development(folder, label):
         value = by_uid.get(str(header.SOPInstanceUID), by_file.get(name, by_file.get(path.name)))
         if value is not None:
             found.append((str(path), value, str(header.get("PatientID", path))))
+    return separated(found, folder, label)
+
+
+def separated(found, folder, label):
+    """Columns of (path, label, patient)."""
+    import numpy as np
+
     if len({value for _, value, _ in found}) < 2:
         sys.exit(f"{folder}: no images with both values of {label!r}; see reference.csv")
     paths, labels, patients = zip(*found, strict=True)

@@ -1,0 +1,130 @@
+"""The measured posture on a real engine, and that a missing control is found when it is really missing."""
+
+import pytest
+
+from runners import probe as probes
+from runners.errors import EngineBroken, PostureRefused
+from runners.images import probe_image
+from runners.limits import MIB, Limits
+from runners.posture import Posture
+from runners.probe import measure, require
+
+pytestmark = pytest.mark.engine
+
+# Controls that the engine's default seccomp profile does not give; they are shown, and required on request.
+KNOWN_GAPS = {"no-vsock", "no-io-uring", "no-inet-socket", "no-netlink-socket"}
+
+
+@pytest.fixture(scope="module")
+def probe(engine):
+    return probe_image(engine).digest
+
+
+@pytest.fixture(scope="module")
+def measured(engine, probe):
+    return measure(engine, probe, posture=Posture(), limits=Limits())
+
+
+def test_every_required_control_holds_here(measured):
+    assert measured.held, [(control.name, control.measured) for control in measured.missing]
+    assert measured.seconds < 20
+    assert not {control.name for control in measured.gaps} & {control.name for control in measured.missing}
+    require(measured)
+
+
+def test_known_gaps_are_required_when_the_policy_asks(engine, probe, measured):
+    gaps = tuple(control.name for control in measured.gaps)
+    if not KNOWN_GAPS & set(gaps):
+        pytest.skip("this engine's seccomp profile closes the known gaps by itself")
+    strict = measure(engine, probe, posture=Posture(required=gaps), limits=Limits())
+    assert {control.name for control in strict.missing} == set(gaps)
+    with pytest.raises(PostureRefused, match=gaps[0]):
+        require(strict)
+    require(strict, waived=gaps)
+
+
+WEAKER = {
+    "root-read-only": {"ReadonlyRootfs": False},
+    "capabilities-bounding": {"CapDrop": []},
+    "no-new-privileges": {"SecurityOpt": []},
+    "seccomp-filter": {"SecurityOpt": ["no-new-privileges:true", "seccomp=unconfined"]},
+    "pids-limit": {"PidsLimit": 1000},
+    "memory-limit": {"Memory": 8192 * MIB, "MemorySwap": 8192 * MIB},
+    "cpu-limit": {"NanoCpus": 0},
+    "core-limit": {"Ulimits": []},
+    "tmp-size": {"Tmpfs": {"/tmp": "rw,nosuid,nodev,noexec,mode=1777"}},
+    "tmp-not-executable": {"Tmpfs": {"/tmp": "rw,nosuid,nodev,exec,size=1m,mode=1777"}},
+    "writable-mounts": {"Tmpfs": {"/data": "rw,nosuid,nodev,noexec,size=1m,mode=1777"}},
+    "shm-inodes": {"IpcMode": "private", "Tmpfs": {"/tmp": "rw,nosuid,nodev,noexec,size=1m,mode=1777"}},
+    "own-pid-namespace": {"PidMode": "host"},
+    "own-ipc-namespace": {"IpcMode": "host"},
+    "own-cgroup-namespace": {"CgroupnsMode": "host"},
+    "host-files-hidden": {"MaskedPaths": []},
+    "devices": {
+        "Devices": [{"PathOnHost": "/dev/null", "PathInContainer": "/dev/sda", "CgroupPermissions": "r"}]
+    },
+}
+
+
+@pytest.mark.parametrize("control", WEAKER)
+def test_a_missing_control_is_found(engine, probe, monkeypatch, control):
+    original = probes.container_config
+
+    def weaker(*arguments, **options):
+        config = original(*arguments, **options)
+        config["HostConfig"] |= WEAKER[control]
+        return config
+
+    monkeypatch.setattr(probes, "container_config", weaker)
+    report, _ = probes._run(engine, probe, Posture(), Limits(), ("pids", "256"))
+    report |= {"memory.signal": 9, "memory.reported": True}
+    controls = probes.compare(report, posture=Posture(), limits=Limits())
+    missing = {row.name for row in controls if row.required and not row.held}
+    assert control in missing
+
+
+def test_network_is_found(engine, probe, monkeypatch):
+    original = probes.container_config
+
+    def networked(*arguments, **options):
+        config = original(*arguments, **options)
+        config["NetworkDisabled"] = False
+        config["HostConfig"] |= {"NetworkMode": "host", "Dns": []}
+        return config
+
+    monkeypatch.setattr(probes, "container_config", networked)
+    report, _ = probes._run(engine, probe, Posture(), Limits(), ("pids", "256"))
+    report |= {"memory.signal": 9, "memory.reported": True}
+    missing = {row.name for row in probes.compare(report, posture=Posture(), limits=Limits()) if not row.held}
+    assert {"no-interfaces", "own-net-namespace"} <= missing
+
+
+def test_a_value_that_was_not_reported_proves_nothing(measured):
+    controls = probes.compare(
+        {
+            "mounts": [],
+            "visible": [],
+            "resolv_conf": "",
+            "cgroup.cpu_quota": -1,
+            "cgroup.cpu_period": -1,
+            "cgroup.swap": -1,
+            "cgroup.memory_and_swap": -1,
+            "cgroup.memory": -1,
+        },
+        posture=Posture(),
+        limits=Limits(),
+    )
+    held = {control.name for control in controls if control.held}
+    assert not held & {
+        "nonroot",
+        "seccomp-filter",
+        "no-mount",
+        "root-read-only",
+        "pids-limit",
+        "memory-limit",
+    }
+
+
+def test_an_image_that_is_not_the_probe(engine, vendor):
+    with pytest.raises(EngineBroken, match="without a report"):
+        measure(engine, vendor("ends-at-once"), posture=Posture(), limits=Limits())
