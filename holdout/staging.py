@@ -190,14 +190,20 @@ class Stager:
 
     def __enter__(self) -> Self:
         self._destination.mkdir(parents=True, exist_ok=True)
+        # A run that was killed and is run again meets its own left-overs.
+        self._clear()
         self._pool.__enter__()
         return self
 
     def __exit__(self, *details: object) -> None:
         self._pool.close()
-        for pseudonym in self._case_ids:
-            for name in (pseudonym, f".{pseudonym}"):
-                shutil.rmtree(self._destination / name, ignore_errors=True)
+        self._clear()
+
+    def _clear(self) -> None:
+        """Remove what this run staged; other things in the folder are not touched."""
+        for child in self._destination.iterdir():
+            if child.name.removeprefix(".") in self._case_ids:
+                shutil.rmtree(child, ignore_errors=True)
 
     def pseudonym(self, case_id: str) -> str:
         """Pseudonym of a case in this run."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -114,7 +115,10 @@ def read_source(content: bytes, rules: Mapping[int, Rule]) -> Source:
         dataset = walk_file(content, wanted)
     except OddDataSetError:
         content, dataset = _read_odd(content, wanted)
-    syntax = dataset.meta.get(0x00020010, "")
+    if SOP_CLASS not in dataset.values:
+        raise ViewError("not_dicom")
+    # Old files have no file meta information; how they are encoded was then seen, not said.
+    syntax = dataset.meta.get(0x00020010) or (IMPLICIT_LITTLE if dataset.implicit else EXPLICIT_LITTLE)
     if dataset.big_endian or syntax not in STAGED_TRANSFER_SYNTAXES:
         raise ViewError("transfer_syntax_unsupported")
     if dataset.pixel is None:
@@ -282,6 +286,13 @@ def _sequences(source: Source) -> dict[int, bytes]:
     here = [tag for tag in SEQUENCES if header.find(struct.pack("<HH", tag >> 16, tag & 0xFFFF)) >= 0]
     if not here:
         return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _rebuilt(source, here)
+
+
+def _rebuilt(source: Source, here: list[int]) -> dict[int, bytes]:
+    header = source.content[: source.header_end]
     try:
         if source.syntax == DEFLATED:
             dataset = pydicom.filereader.read_dataset(io.BytesIO(header), False, True, specific_tags=here)
