@@ -18,6 +18,9 @@ class Picture:
         if self.header.file_meta.TransferSyntaxUID.is_compressed:
             self.raw = _decoded(self.header)
         else:
+            if hasattr(self.header, "pixel_array_options"):
+                # From version 3 on, the library converts colours unasked.
+                self.header.pixel_array_options(raw=True)
             self.raw = self.header.pixel_array
             if self.photometric.startswith("YBR_FULL"):
                 self.raw = np.asarray(Image.fromarray(self.raw, "YCbCr").convert("RGB"))

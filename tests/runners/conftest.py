@@ -35,20 +35,20 @@ def vendor(engine, tmp_path_factory):
     if shutil.which("gcc") is None:
         pytest.skip("gcc is missing: the test vendors are compiled on this host")
     program = tmp_path_factory.mktemp("vendor") / "vendor"
+    return lambda mode="", changes=(): make_vendor(engine, program, mode, changes)
 
-    def make(mode="", changes=()):
-        key = hashlib.sha256(VENDOR.read_bytes() + repr((mode, changes)).encode()).hexdigest()[:12]
-        tag = f"proctor/test-vendor:{key}"
-        if found := engine.image(tag):
-            return found.digest
-        if not program.exists():
-            subprocess.run(["gcc", "-static", "-O1", "-s", "-o", program, VENDOR], check=True)
-        tar = filesystem({"vendor": program.read_bytes()})
-        return engine.import_filesystem(
-            io.BytesIO(tar), tag, (f'ENTRYPOINT ["/vendor", "{mode}"]', "USER 65532:65532", *changes)
-        )
 
-    return make
+def make_vendor(engine, program, mode, changes=()):
+    key = hashlib.sha256(VENDOR.read_bytes() + repr((mode, changes)).encode()).hexdigest()[:12]
+    tag = f"proctor/test-vendor:{key}"
+    if found := engine.image(tag):
+        return found.digest
+    if not program.exists():
+        subprocess.run(["gcc", "-static", "-O1", "-s", "-o", program, VENDOR], check=True)
+    tar = filesystem({"vendor": program.read_bytes()})
+    return engine.import_filesystem(
+        io.BytesIO(tar), tag, (f'ENTRYPOINT ["/vendor", "{mode}"]', "USER 65532:65532", *changes)
+    )
 
 
 @pytest.fixture
