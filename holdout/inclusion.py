@@ -20,6 +20,7 @@ from holdout.partition import HOLDOUT
 from holdout.view_attributes import STAGED_SOP_CLASSES, STAGED_TRANSFER_SYNTAXES
 
 SHOWN = 5
+_NEEDED = ("path", "status", "patient_id", "sop_class_uid", "transfer_syntax_uid", "pixel_sha256")
 
 ANOTHER_PART = "another_part"
 NO_PIXELS = "no_pixels"
@@ -99,7 +100,7 @@ def select(
     index = index.append_column(
         "_part", pa.array(list(parts) if parts is not None else [HOLDOUT] * index.num_rows, pa.string())
     ).sort_by("path")
-    rows = index.to_pylist()
+    rows = index.select([*_NEEDED, "_part"]).to_pylist()
     _check_exclusions(excluding, {row["path"] for row in rows})
     gone: dict[str, Excluded] = {}
     problems: list[Problem] = []

@@ -244,6 +244,7 @@ def _explain(
     """Turn single differences into what happened: renamed, swapped, or just different."""
     findings: list[Finding] = []
     told: set[str] = set()
+    new = set(added)
     by_content: dict[str, list[str]] = defaultdict(list)
     for name in [*wrong, *added]:
         by_content[digests[name].sha256].append(name)
@@ -251,7 +252,7 @@ def _explain(
         if name in told:
             continue
         holders = [other for other in by_content.get(expected[name].sha256, []) if other not in told]
-        moved = [other for other in holders if other in added]
+        moved = [other for other in holders if other in new]
         swapped = [
             other for other in holders if other in wrong and digests[name].sha256 == expected[other].sha256
         ]

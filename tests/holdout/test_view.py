@@ -420,6 +420,64 @@ def test_the_second_check_finds_what_the_view_would_have_missed() -> None:
     assert len(deidentification.profile_tags()) > 600
 
 
+def test_functional_groups_are_rebuilt_from_their_geometry() -> None:
+    with lenient():
+        dataset = pydicom.dcmread(BytesIO(base_file()))
+        dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+        dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
+        dataset.NumberOfFrames = 2
+        dataset.PixelData = bytes(256)
+        shared, measures = Dataset(), Dataset()
+        measures.PixelSpacing, measures.SliceThickness = ["0.5", "0.5"], "1.25"
+        measures.PatientComments = "CNRY00001"
+        shared.PixelMeasuresSequence = Sequence([measures])
+        shared.ReferencedImageSequence = Sequence([Dataset()])
+        shared.ReferencedImageSequence[0].ReferencedSOPInstanceUID = "1.9.4242.1"
+        dataset.SharedFunctionalGroupsSequence = Sequence([shared])
+        frames = []
+        for number in range(2):
+            frame, position, content = Dataset(), Dataset(), Dataset()
+            position.ImagePositionPatient = ["-1.5", "2", str(number)]
+            content.InStackPositionNumber = number + 1
+            content.FrameComments = "CNRY00002"
+            content.FrameAcquisitionDateTime = "19370411"
+            frame.PlanePositionSequence, frame.FrameContentSequence = (
+                Sequence([position]),
+                Sequence([content]),
+            )
+            frame.add(DataElement(0x00091001, "LO", "CNRY00003"))
+            frames.append(frame)
+        dataset.PerFrameFunctionalGroupsSequence = Sequence(frames)
+        dataset.VOILUTSequence = Sequence([Dataset()])
+        dataset.VOILUTSequence[0].LUTDescriptor = [2, 0, 16]
+        dataset.VOILUTSequence[0].LUTExplanation = "CNRY00004"
+        dataset.VOILUTSequence[0].add(DataElement(0x00283006, "OW", b"\0\0\1\0"))
+        buffer = BytesIO()
+        pydicom.dcmwrite(buffer, dataset)
+    for implicit in (False, True):
+        content_bytes = buffer.getvalue()
+        if implicit:
+            with lenient():
+                again = pydicom.dcmread(BytesIO(content_bytes))
+                again.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+                rewritten = BytesIO()
+                pydicom.dcmwrite(rewritten, again, implicit_vr=True, little_endian=True)
+                content_bytes = rewritten.getvalue()
+        staged = view(content_bytes)
+        assert TOKEN.findall(staged) == []
+        assert b"19370411" not in staged
+        assert b"4242" not in staged
+        shown = pydicom.dcmread(BytesIO(staged))
+        assert shown.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].PixelSpacing == [0.5, 0.5]
+        assert [
+            list(frame.PlanePositionSequence[0].ImagePositionPatient)
+            for frame in shown.PerFrameFunctionalGroupsSequence
+        ] == [[-1.5, 2, 0], [-1.5, 2, 1]]
+        assert shown.PerFrameFunctionalGroupsSequence[1].FrameContentSequence[0].InStackPositionNumber == 2
+        assert shown.VOILUTSequence[0].LUTDescriptor == [2, 0, 16]
+        assert deidentification.violations(staged, pseudonym=PSEUDONYM) == []
+
+
 def zoo_files() -> list[str]:
     return [row["path"] if "path" in row else row["file"] for row in zoo.manifest() if row["kind"] == "real"]
 
