@@ -50,6 +50,11 @@ STATEMENT = "statement.dsse.json"
 # DICOM instance UIDs have many components; the standard's own UIDs (root 1.2.840.10008) name no instance.
 _UID = re.compile(rb"(?<![\d.])[0-2](?:\.\d+){5,}(?![\d.])")
 _STANDARD_ROOT = b"1.2.840.10008."
+_SHORTEST_UID = 20  # version numbers have as many components, but are shorter
+# Members that only a table with a row for each case, patient or file has.
+_ROW = re.compile(
+    rb'"(?:case_id|patient_key|patient_id|accession_number|[a-z_]+_instance_uid|study_date)"\s*:'
+)
 
 README = """\
 Dossier of the evaluation of a medical-imaging algorithm on a locked hold-out
@@ -168,7 +173,7 @@ def dossier_bytes(parts: DossierParts) -> bytes:
     parse_canonical(parts.protocol, what="protocol.json")
     files = _content(parts)
     for name, data in files.items():
-        _refuse_uids(name, data)
+        _refuse_rows(name, data)
     listed = {**{name: len(data) for name, data in files.items()}, STATEMENT: 0, MANIFEST: 0}
     files[rocrate.FILE_NAME] = rocrate.describe(
         listed,
@@ -251,8 +256,11 @@ def _the(entries: Sequence[LedgerEntry], kind: str) -> LedgerEntry:
     return found[0]
 
 
-def _refuse_uids(name: str, data: bytes) -> None:
-    if any(not match.startswith(_STANDARD_ROOT) for match in _UID.findall(data)):
+def _refuse_rows(name: str, data: bytes) -> None:
+    if _ROW.search(data):
+        raise DossierError(f"{name} holds rows of cases, patients or files; a dossier carries summaries only")
+    found = [uid for uid in _UID.findall(data) if len(uid) >= _SHORTEST_UID]
+    if any(not uid.startswith(_STANDARD_ROOT) for uid in found):
         raise DossierError(
             f"{name} holds what looks like a DICOM UID of an instance; a dossier never carries one"
         )

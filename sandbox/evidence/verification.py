@@ -249,6 +249,12 @@ def _one_story(evidence: _Evidence) -> str:
     for kind in ("evaluation-finished", "report-made"):
         _same(evidence.the(kind), started, "evaluation")
     for entry in evidence.entries.values():
+        if "root" in entry.subject:
+            _same(entry, started, "root", "holdout", "version")
+        if entry.kind == "holdout-verified" and entry.detail.get("held") is not True:
+            raise DossierError(
+                f"the hold-out was found changed (entry {entry.index}), yet the run was scored"
+            )
         if entry.subject.get("evaluation", started["evaluation"]) != started["evaluation"]:
             raise DossierError(f"entry {entry.index} is about another evaluation")
     identity = {name: started[name] for name in Identity.__dataclass_fields__}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from sandbox.mlflow_mirror import MirrorRun, metrics_of, mirror, slug
-from sandbox.results import Results
+from sandbox.results import Results, to_json
 from tests.sandbox.evidence.dossier_story import IMAGE, ROOT, scored
 
 
@@ -142,6 +143,34 @@ def test_telemetry_is_off_before_mlflow_is_imported(tmp_path: Path) -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=clean, cwd=Path.cwd()
     )
     assert ran.stdout.split() == ["true", "true", "True"]
+
+
+def test_the_local_store_reaches_for_no_network(store: Path, results: Results, tmp_path: Path) -> None:
+    shutil.copytree(store, tmp_path / "store")
+    (tmp_path / "results.json").write_bytes(to_json(replace(results, evaluation="e-bbbbbbbbbbbbbbbb")))
+    code = (
+        "import socket, sys\n"
+        "from pathlib import Path\n"
+        "calls = []\n"
+        "def refuse(*arguments, **_):\n"
+        "    calls.append(arguments)\n"
+        "    raise OSError('no network here')\n"
+        "socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse\n"
+        "from sandbox.mlflow_mirror import MirrorRun, mirror\n"
+        "from sandbox.results import from_json\n"
+        "folder = Path(sys.argv[1])\n"
+        "run = MirrorRun(results=from_json((folder / 'results.json').read_bytes()), protocol_name='p',\n"
+        "    protocol_digest='sha256:' + 'ab' * 32, submission='s', vendor='v', holdout={'root': 'ab' * 32},\n"
+        "    started='2026-02-03T10:03:07Z', finished='2026-02-03T10:03:07Z')\n"
+        "outcome = mirror(run, folder / 'store')\n"
+        "print(outcome.run_id is not None, len(calls))\n"
+    )
+    # MLflow holds its telemetry back where it sees a test runner; here it must not see one.
+    clean = {name: value for name, value in os.environ.items() if "PYTEST" not in name and name != "CI"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True, env=clean
+    )
+    assert ran.stdout.split() == ["True", "0"]
 
 
 def test_names_are_ones_that_mlflow_takes(results: Results) -> None:

@@ -9,16 +9,18 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
+from sandbox.results import Results
+from tests.sandbox.evidence.dossier_story import scored
 
 ORIGIN = "proctor/0011223344556677"
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def key() -> SigningKey:
     return SigningKey(name=ORIGIN, private=Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def other_key() -> SigningKey:
     return SigningKey(name=ORIGIN, private=Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33))))
 
@@ -36,6 +38,17 @@ def make_entry() -> Callable[[int], dict[str, Any]]:
         }
 
     return make
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the evaluation that the dossier's tests tell; it holds its protocol."""
+    return tmp_path_factory.mktemp("story")
+
+
+@pytest.fixture(scope="session")
+def results(story: Path) -> Results:
+    return scored(story)
 
 
 @pytest.fixture

@@ -18,23 +18,18 @@ from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.verification import verify_dossier
 from sandbox.results import Results
-from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of, scored
+from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of
 
 MakeEntry = Callable[[int], dict[str, Any]]
 
 
 @pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return scored(tmp_path)
-
-
-@pytest.fixture
 def parts(
-    tmp_path: Path, ledger: Ledger, key: SigningKey, results: Results, make_entry: MakeEntry
+    story: Path, ledger: Ledger, key: SigningKey, results: Results, make_entry: MakeEntry
 ) -> DossierParts:
     ledger.append_all([make_entry(i) for i in range(5)])
     ledger.append_all(events(results, REPORT, CONTROLS))
-    return parts_of(tmp_path, ledger, key, results)
+    return parts_of(story, ledger, key, results)
 
 
 def test_a_dossier_is_built_verified_and_opened_by_any_unzip(parts: DossierParts, tmp_path: Path) -> None:
@@ -54,7 +49,7 @@ def test_a_dossier_is_built_verified_and_opened_by_any_unzip(parts: DossierParts
 
 def test_the_same_evaluation_gives_the_same_bytes_even_after_the_ledger_grew(
     parts: DossierParts,
-    tmp_path: Path,
+    story: Path,
     ledger: Ledger,
     key: SigningKey,
     results: Results,
@@ -62,7 +57,7 @@ def test_the_same_evaluation_gives_the_same_bytes_even_after_the_ledger_grew(
 ) -> None:
     first = dossier_bytes(parts)
     ledger.append_all([make_entry(i) for i in range(100, 400)])
-    assert dossier_bytes(parts_of(tmp_path, ledger, key, results)) == first
+    assert dossier_bytes(parts_of(story, ledger, key, results)) == first
 
 
 def test_without_a_key_it_says_loudly_who_vouches(parts: DossierParts, tmp_path: Path) -> None:
@@ -107,8 +102,17 @@ def test_a_uid_in_any_part_is_refused(parts: DossierParts, part: str) -> None:
 
 
 def test_the_standards_own_uids_and_versions_are_no_instances(parts: DossierParts) -> None:
-    text = REPORT + b" JPEG 1.2.840.10008.1.2.4.50, engine 20.10.24, address 127.0.0.1, path M1.5 2.25 3.125"
+    text = (
+        REPORT
+        + b" JPEG 1.2.840.10008.1.2.4.50, engine 20.10.24, driver 1.0.12.4.5.6, address 127.0.0.1, path M1.5 2.25 3.125"
+    )
     dossier_bytes(replace(parts, report=text))
+
+
+@pytest.mark.parametrize("row", [b'{"case_id":"c-1"}', b'{"patient_id" : "x"}', b'{"sop_instance_uid":"1"}'])
+def test_a_part_with_rows_of_cases_is_refused(parts: DossierParts, row: bytes) -> None:
+    with pytest.raises(DossierError, match="rows"):
+        dossier_bytes(replace(parts, policy=row))
 
 
 def test_no_row_of_a_case_is_inside(parts: DossierParts, ledger: Ledger) -> None:

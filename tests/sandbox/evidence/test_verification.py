@@ -20,20 +20,18 @@ from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.verification import verify_bytes, verify_dossier
 from sandbox.results import Results, to_json
-from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of, scored
+from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of
 
 Forge = Callable[[dict[str, bytes]], None]
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Results:
-    return scored(tmp_path)
-
-
-@pytest.fixture
-def parts(tmp_path: Path, ledger: Ledger, key: SigningKey, results: Results) -> DossierParts:
+@pytest.fixture(scope="module")
+def parts(
+    tmp_path_factory: pytest.TempPathFactory, story: Path, key: SigningKey, results: Results
+) -> DossierParts:
+    ledger = Ledger.create(tmp_path_factory.mktemp("log") / "ledger", origin=key.name, key=key)
     ledger.append_all(events(results, REPORT, CONTROLS))
-    return parts_of(tmp_path, ledger, key, results)
+    return parts_of(story, ledger, key, results)
 
 
 def failed(data: bytes, key: SigningKey | None) -> list[str]:
@@ -156,11 +154,11 @@ def test_a_stale_manifest_is_found(parts: DossierParts) -> None:
 
 
 def test_a_dossier_made_with_another_key_holds_only_for_itself(
-    tmp_path: Path, results: Results, other_key: SigningKey, key: SigningKey
+    tmp_path: Path, story: Path, results: Results, other_key: SigningKey, key: SigningKey
 ) -> None:
     impostor = Ledger.create(tmp_path / "impostor", origin=other_key.name, key=other_key)
     impostor.append_all(events(results, REPORT, CONTROLS))
-    data = dossier_bytes(parts_of(tmp_path, impostor, other_key, results))
+    data = dossier_bytes(parts_of(story, impostor, other_key, results))
     assert failed(data, other_key) == []
     assert failed(data, key) == ["key"]
     assert failed(data, None) == []  # and says so: test_without_a_key_it_says_loudly_who_vouches
@@ -187,34 +185,44 @@ def test_a_malformed_trusted_key_is_a_failed_check(parts: DossierParts, text: st
 
 
 def rebuilt(
-    tmp_path: Path, key: SigningKey, results: Results, change: Callable[[list[dict[str, Any]]], None]
+    tmp_path: Path,
+    story: Path,
+    key: SigningKey,
+    results: Results,
+    change: Callable[[list[dict[str, Any]]], None],
 ) -> bytes:
     entries = events(results, REPORT, CONTROLS)
     change(entries)
     ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
     ledger.append_all(entries)
-    return dossier_bytes(parts_of(tmp_path, ledger, key, results))
+    return dossier_bytes(parts_of(story, ledger, key, results))
 
 
-def test_protocol_registered_after_the_run_began(tmp_path: Path, key: SigningKey, results: Results) -> None:
+def test_protocol_registered_after_the_run_began(
+    tmp_path: Path, story: Path, key: SigningKey, results: Results
+) -> None:
     def change(entries: list[dict[str, Any]]) -> None:
         entries[2], entries[3] = entries[3], entries[2]
 
-    assert "order" in failed(rebuilt(tmp_path, key, results, change), key)
+    assert "order" in failed(rebuilt(tmp_path, story, key, results, change), key)
 
 
-def test_hold_out_locked_after_the_run_began(tmp_path: Path, key: SigningKey, results: Results) -> None:
+def test_hold_out_locked_after_the_run_began(
+    tmp_path: Path, story: Path, key: SigningKey, results: Results
+) -> None:
     def change(entries: list[dict[str, Any]]) -> None:
         entries.insert(4, entries.pop(0))
 
-    assert "order" in failed(rebuilt(tmp_path, key, results, change), key)
+    assert "order" in failed(rebuilt(tmp_path, story, key, results, change), key)
 
 
-def test_times_that_contradict_the_order(tmp_path: Path, key: SigningKey, results: Results) -> None:
+def test_times_that_contradict_the_order(
+    tmp_path: Path, story: Path, key: SigningKey, results: Results
+) -> None:
     def change(entries: list[dict[str, Any]]) -> None:
         entries[2]["time"] = "2026-02-04T00:00:00Z"
 
-    assert "order" in failed(rebuilt(tmp_path, key, results, change), key)
+    assert "order" in failed(rebuilt(tmp_path, story, key, results, change), key)
 
 
 @pytest.mark.parametrize(
@@ -233,26 +241,46 @@ def test_times_that_contradict_the_order(tmp_path: Path, key: SigningKey, result
     ],
 )
 def test_a_ledger_that_tells_another_story(
-    tmp_path: Path, key: SigningKey, results: Results, entry: int, field: str, value: str, check: str
+    tmp_path: Path,
+    story: Path,
+    key: SigningKey,
+    results: Results,
+    entry: int,
+    field: str,
+    value: str,
+    check: str,
 ) -> None:
     def change(entries: list[dict[str, Any]]) -> None:
         entries[entry]["subject"][field] = value
 
-    assert check in failed(rebuilt(tmp_path, key, results, change), key)
+    assert check in failed(rebuilt(tmp_path, story, key, results, change), key)
+
+
+@pytest.mark.parametrize(("held", "root"), [(False, "ab" * 32), (True, "ef" * 32)])
+def test_a_hold_out_found_changed_or_another_one_verified(
+    tmp_path: Path, story: Path, key: SigningKey, results: Results, held: bool, root: str
+) -> None:
+    def change(entries: list[dict[str, Any]]) -> None:
+        subject = {"evaluation": results.evaluation, "holdout": "cxr", "root": root}
+        detail = {"held": held, "moment": "before"}
+        entries.insert(3, {**entries[3], "kind": "holdout-verified", "subject": subject, "detail": detail})
+        entries[3]["time"] = entries[2]["time"]
+
+    assert "one story" in failed(rebuilt(tmp_path, story, key, results, change), key)
 
 
 def test_a_verdict_polished_everywhere_but_in_the_numbers(
-    tmp_path: Path, key: SigningKey, results: Results
+    tmp_path: Path, story: Path, key: SigningKey, results: Results
 ) -> None:
     polished = replace(results, verdict="not_met" if results.verdict == "met" else "met")
     ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
     ledger.append_all(events(polished, REPORT, CONTROLS))
-    data = dossier_bytes(parts_of(tmp_path, ledger, key, polished))
+    data = dossier_bytes(parts_of(story, ledger, key, polished))
     assert "results" in failed(data, key)
 
 
 def test_a_count_polished_with_its_digest_in_the_ledger(
-    tmp_path: Path, key: SigningKey, results: Results
+    tmp_path: Path, story: Path, key: SigningKey, results: Results
 ) -> None:
     document = json.loads(to_json(results))
     document["analyses"][0]["operating_points"][0]["tp"] += 1
@@ -261,18 +289,20 @@ def test_a_count_polished_with_its_digest_in_the_ledger(
     entries[5]["subject"]["results"] = digest_bytes(polished)
     ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
     ledger.append_all(entries)
-    parts = replace(parts_of(tmp_path, ledger, key, results), results=polished)
+    parts = replace(parts_of(story, ledger, key, results), results=polished)
     assert failed(dossier_bytes(parts), key) == ["results"]
 
 
-def test_names_inside_cannot_write_to_the_terminal(tmp_path: Path, key: SigningKey, results: Results) -> None:
+def test_names_inside_cannot_write_to_the_terminal(
+    tmp_path: Path, story: Path, key: SigningKey, results: Results
+) -> None:
     document = json.loads(to_json(results))
     point = document["analyses"][0]["operating_points"][0]
     point["name"], point["tp"] = "\x1b[2J\u202eevil\n", point["tp"] + 1
     forged = canonical_json(document)
     ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
     ledger.append_all(events(results, REPORT, CONTROLS))
-    data = dossier_bytes(replace(parts_of(tmp_path, ledger, key, results), results=forged))
+    data = dossier_bytes(replace(parts_of(story, ledger, key, results), results=forged))
     for check in verify_bytes(data, None):
         assert check.sentence.isprintable()
 
