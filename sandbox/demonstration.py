@@ -118,7 +118,7 @@ def run(item: Plan, *, say: Say, progress: ProgressBar) -> Outcome:
     dossiers = {}
     for each in finished:
         reporting.write_report(workspace, each)
-        path = item.folder / f"{each.vendor}.dossier.zip"
+        path = item.folder / f"{each.vendor}-{each.id}.zip"
         if not path.exists():
             say(f"$ proctor dossier {each.id} -o {path}")
             reporting.write_dossier(workspace, each, path)

@@ -145,7 +145,8 @@ def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> Repo
         posture=tuple(
             ControlFact(
                 name=control["name"],
-                required=f"{control['expected']}{'' if control['required'] else ' (not required by the policy)'}",
+                expected=control["expected"],
+                required=control["required"],
                 measured=control["measured"],
                 held=control["held"],
                 waiver=posture["waived"].get(control["name"], ""),
@@ -211,7 +212,6 @@ def _holdout(facts: dict[str, Any], locked: LedgerEntry, ledger: Ledger, item: E
         LeftOut(reason=each["reason"] or each["code"], count=each["files"]) for each in facts["left_out"]
     )
     found = facts["instances"] + sum(each.count for each in left_out)
-    synthetic = ("The data are SYNTHETIC, made by a documented generator; no patient stands behind them.",)
     return HoldoutFacts(
         name=facts["name"],
         version=facts["version"],
@@ -224,7 +224,6 @@ def _holdout(facts: dict[str, Any], locked: LedgerEntry, ledger: Ledger, item: E
         flow=(
             FlowStep(label="Files found", count=found, unit="files", left_out=left_out),
             FlowStep(label="Instances locked", count=facts["instances"], unit="files"),
-            FlowStep(label="Cases locked", count=facts["cases"], unit="cases"),
         ),
         reference_methods=tuple(ReferenceMethod(**each) for each in facts["reference_methods"]),
         missing=tuple(
@@ -240,7 +239,7 @@ def _holdout(facts: dict[str, Any], locked: LedgerEntry, ledger: Ledger, item: E
             Fact(name="Identifiers", value="fresh pseudonyms and UIDs for this run, cases in random order"),
             Fact(name="Second check", value="PS3.15 Annex E basic profile, on every staged file"),
         ),
-        warnings=(*(synthetic if facts["synthetic"] else ()), *facts["warnings"]),
+        warnings=tuple(facts["warnings"]),
         verified_before=_mark(before[-1]) if before else None,
         verified_after=_mark(after[-1]) if after else None,
     )

@@ -154,13 +154,21 @@ def _about_the_run(report: ReportInput) -> Iterator[Caution]:
                 anchor="environment",
             )
     for control in report.posture:
-        if not control.held:
+        if control.required and not control.held:
             yield Caution(
                 weight="caution" if control.waiver else "alarm",
                 title=f"Isolation control not held: {control.name}",
-                text=f"Required: {control.required}. Measured: {control.measured}. {control.waiver}".strip(),
+                text=f"Expected: {control.expected}. Measured: {control.measured}. {control.waiver}".strip(),
                 anchor="posture",
             )
+    gaps = [control.name for control in report.posture if not control.required and not control.held]
+    if gaps:
+        yield Caution(
+            weight="caution",
+            title=f"{count(len(gaps))} known gaps of the isolation",
+            text=f"Not required by the policy and not there: {', '.join(gaps)}.",
+            anchor="posture",
+        )
     if report.holdout.verified_before is None or report.holdout.verified_after is None:
         yield Caution(
             weight="alarm",

@@ -150,12 +150,16 @@ class HoldoutFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ControlFact:
-    """One isolation control: what was required, what the probe measured, and whether it held."""
+    """One isolation control: what was expected, what the probe measured, and whether it held.
+
+    ``required``: without it a run is refused. A control that is not required and not held is a known gap.
+    """
 
     name: str
-    required: str
+    expected: str
     measured: str
     held: bool
+    required: bool = True
     waiver: str = ""
 
 

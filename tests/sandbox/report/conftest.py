@@ -400,10 +400,10 @@ def sample_report(**changes: object) -> ReportInput:
             tool=(Fact(name="Proctor", value="0.1.0"), Fact(name="NumPy", value="2.3.4")),
         ),
         "posture": (
-            ControlFact(name="no network", required="loopback only", measured="lo only", held=True),
+            ControlFact(name="no network", expected="loopback only", measured="lo only", held=True),
             ControlFact(
                 name="user namespace",
-                required="container root is not host root",
+                expected="container root is not host root",
                 measured="0 0 4294967295",
                 held=False,
                 waiver="waived by policy default: dedicated host",
