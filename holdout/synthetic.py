@@ -3,7 +3,7 @@
 No patient stands behind it. It is called SYNTHETIC in its descriptions, Manufacturer and README.md. What is
 planted (``PLANTED`` holds the same numbers for the tests, and planted.csv is written beside the data):
 
-* label ``opacity`` (image level): a soft blob of 5 to 9 pixels (sigma) and 130 to 420 grey levels in a lung
+* label ``opacity`` (image level): a soft blob of 5 to 9 pixels (sigma) and 220 to 560 grey levels in a lung
   field, over texture and noise; prevalence 0.15 below 40 years, 0.30 from 40 to 59, 0.50 from 60 on;
 * two sites: North (0.5 of the patients) images 0.75 of them on scanner A, South 0.40;
 * scanner shift: 'Synthetic B' has 0.65 of A's contrast, 1.6 times its noise, raw values 350 higher, and
@@ -225,7 +225,7 @@ def _render(design: _Design, chosen: NDArray[np.int64], random: np.random.Genera
     blob_x = centre + side * (offset + each(-0.35, 0.35) * lung_width)
     sigma = each(5, 9)
     blob = np.exp(-((row - blob_y) ** 2 + (column - blob_x) ** 2) / (2 * sigma**2))
-    opacity = design.label[chosen][:, None, None] * each(130, 420) * blob
+    opacity = design.label[chosen][:, None, None] * each(220, 560) * blob
 
     signal = 500 + 1300 * body - 900 * lungs + 500 * heart * body + 55 * ribs + 45 * texture + opacity
     contrast = np.where(design.scanner[chosen] == "B", CONTRAST["B"], CONTRAST["A"])[:, None, None]
