@@ -6,10 +6,7 @@ is unknown is replaced; a submission that is dead ends soon. Nothing that a cont
 
 from __future__ import annotations
 
-import errno
 import json
-import re
-import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
@@ -17,8 +14,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from runners.answers import NumberRange, answer_ranges, parse_answer
+from runners.case_folders import CaseFolders, check_case
 from runners.engine import Engine
-from runners.errors import SessionError
 from runners.failures import CaseFailed, FailureCode, RefusalCode
 from runners.leftovers import remove_leftovers
 from runners.limits import Limits
@@ -26,8 +23,6 @@ from runners.posture import INPUT_TARGET, Posture, worker_environment
 from runners.session import Session, SessionPlan, plan_session
 
 _Kind = Literal["ready", "not_ready", "lost", "stopped", "gave_up"]
-
-_CASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +100,6 @@ def run_cases(
         EngineBroken: the engine failed; the cases without outcome were not judged.
     """
     ranges = answer_ranges(task)
-    _check_root(input_root)
     remove_leftovers(engine)
     plan = plan_session(
         engine,
@@ -116,14 +110,15 @@ def run_cases(
         environment=worker_environment(task, limits),
         user=user,
     )
-    run = _Run(engine, plan, ranges, on_event or (lambda _event: None))
-    try:
-        for case in cases:
-            yield run.case(case)
-    except BaseException:
-        run.end(0.0)
-        raise
-    run.end(limits.seconds_to_stop)
+    with CaseFolders(input_root) as folders:
+        run = _Run(engine, plan, ranges, folders, on_event or (lambda _event: None))
+        try:
+            for case in cases:
+                yield run.case(case)
+        except BaseException:
+            run.end(0.0)
+            raise
+        run.end(limits.seconds_to_stop)
 
 
 class _Run:
@@ -134,11 +129,13 @@ class _Run:
         engine: Engine,
         plan: SessionPlan,
         ranges: Mapping[str, NumberRange],
+        folders: CaseFolders,
         on_event: Callable[[SessionEvent], None],
     ) -> None:
         self._engine = engine
         self._plan = plan
         self._ranges = ranges
+        self._folders = folders
         self._on_event = on_event
         self._session: Session | None = None
         self._container = 0
@@ -147,11 +144,11 @@ class _Run:
         self._lost_in_a_row = 0
 
     def case(self, case: CaseInput) -> CaseOutcome:
-        shown = self._plan.input_root / _checked(case)
+        check_case(case.case, case.files)
         try:
             self._have_container()
         except CaseFailed as failure:
-            _remove(case.directory, case.files)
+            self._folders.remove(case.directory, case.files)
             return CaseOutcome(
                 case=case.case,
                 failure=failure.code,
@@ -160,11 +157,11 @@ class _Run:
                 container=0,
                 detail=failure.detail,
             )
-        _show(case.directory, shown)
+        self._folders.show(case.case, case.directory)
         try:
             return self._ask(case)
         finally:
-            _remove(shown, case.files)
+            self._folders.withdraw(case.case, case.directory, case.files)
 
     def end(self, seconds: float) -> None:
         if self._session is not None:
@@ -269,54 +266,3 @@ class _Run:
                 kind=kind, container=self._container, seconds=seconds, detail=detail, log_tail=log_tail
             )
         )
-
-
-def _check_root(root: Path) -> None:
-    if root.is_symlink() or not root.is_dir():
-        raise SessionError(f"The input root {root} is not a folder. Make an empty folder for the run.")
-    # Whatever lies there would be shown to the container from the first case to the last.
-    if any(root.iterdir()):
-        raise SessionError(f"The input root {root} is not empty. Give each run a fresh folder.")
-    root.chmod(0o755)
-
-
-def _checked(case: CaseInput) -> str:
-    if not _CASE_NAME.fullmatch(case.case):
-        raise SessionError("A case has a name that is not a pseudonym: letters, digits, dashes, 64 at most.")
-    if any(name.startswith("/") or ".." in name.split("/") for name in case.files):
-        raise SessionError("A case names a file outside its own folder.")
-    return case.case
-
-
-def _show(directory: Path, shown: Path) -> None:
-    """Move a staged case to where the container sees it; a rename, so it appears whole."""
-    try:
-        directory.chmod(0o755)
-        directory.rename(shown)
-    except OSError as error:
-        if error.errno == errno.EXDEV:
-            raise SessionError(
-                f"The staged cases and the input root {shown.parent} lie on different file systems. "
-                "Put both below one folder."
-            ) from error
-        raise SessionError(
-            f"A staged case cannot be moved to {shown.parent} ({error.strerror}). See that its folder exists "
-            "and that nothing else uses it."
-        ) from error
-
-
-def _remove(directory: Path, files: tuple[str, ...]) -> None:
-    """Remove a case; one that stays would be visible to the container while it is asked about others."""
-    try:
-        try:
-            for name in files:
-                directory.joinpath(name).unlink()
-            directory.rmdir()
-        except OSError:
-            # The usual shape is quick to remove; anything else is removed by walking.
-            if directory.exists():
-                shutil.rmtree(directory)
-    except OSError as error:
-        raise SessionError(
-            f"A case that was asked cannot be removed from {directory.parent} ({error.strerror})."
-        ) from error
