@@ -122,7 +122,7 @@ def events(results: Results, report: bytes, controls: list[Any]) -> list[dict[st
     ]
 
 
-CONTROLS = [{"name": "network", "required": "none", "measured": "none", "held": True}]
+CONTROLS = [{"name": "network", "required": True, "expected": "none", "measured": "none", "held": True}]
 REPORT = b"<!doctype html><title>SYNTHETIC</title>"
 
 

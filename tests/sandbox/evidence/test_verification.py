@@ -131,10 +131,10 @@ ATTACKS: Mapping[str, tuple[Forge, str]] = {
     "report edited": (replaced("report.html", b"SYNTHETIC", b"synthetic"), "files"),
     "protocol edited": (replaced("protocol.json", b"screening", b"screenjng"), "files"),
     "protocol's source edited": (replaced("protocol.yaml", b"at_least: 0.6", b"at_least: 0.5"), "statement"),
-    "posture edited": (replaced("posture.json", b'"held":true', b'"held":false'), "files"),
+    "posture edited": (replaced("posture.json", b'"held":true', b'"held":false'), "posture"),
     "hold-out edited": (replaced("holdout.json", b'"version":"1"', b'"version":"2"'), "files"),
     "another root": (replaced("holdout.json", b"abab", b"baba"), "files"),
-    "posture is not JSON": (added("posture.json", b"{"), "files"),
+    "posture is not JSON": (added("posture.json", b"{"), "posture"),
     "results are not JSON": (added("results.json", b"NaN"), "results"),
     "results nested without end": (added("results.json", b"[" * 100_000), "results"),
     "statement is not JSON": (added("statement.dsse.json", b"[]"), "signature"),
@@ -236,7 +236,7 @@ def test_times_that_contradict_the_order(
         (3, "code", "sha256:" + "ef" * 32, "one story"),
         (3, "policy", "sha256:" + "ef" * 32, "one story"),
         (5, "results", "sha256:" + "ef" * 32, "files"),
-        (5, "posture", "sha256:" + "ef" * 32, "files"),
+        (5, "posture", "sha256:" + "ef" * 32, "posture"),
         (6, "report", "sha256:" + "ef" * 32, "files"),
     ],
 )
@@ -254,6 +254,18 @@ def test_a_ledger_that_tells_another_story(
         entries[entry]["subject"][field] = value
 
     assert check in failed(rebuilt(tmp_path, story, key, results, change), key)
+
+
+@pytest.mark.parametrize(("waived", "fails"), [({}, ["posture"]), ({"network": "named and signed"}, [])])
+def test_a_required_control_that_did_not_hold(
+    tmp_path: Path, story: Path, key: SigningKey, results: Results, waived: dict[str, str], fails: list[str]
+) -> None:
+    controls = [{**CONTROLS[0], "held": False}]
+    ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
+    ledger.append_all(events(results, REPORT, controls))
+    posture = canonical_json({"controls": controls, "waived": waived})
+    data = dossier_bytes(replace(parts_of(story, ledger, key, results), posture=posture))
+    assert failed(data, key) == fails
 
 
 @pytest.mark.parametrize(("held", "root"), [(False, "ab" * 32), (True, "ef" * 32)])
