@@ -21,8 +21,9 @@ from pathlib import Path
 from runners.base_image import Progress, base_tag, make_base_image
 from runners.engine import Engine
 from runners.errors import ImageError
+from runners.posture import NONROOT_USER
 
-PROBE_SOURCE = Path(__file__).with_name("probe") / "probe.c"
+PROGRAMS = Path(__file__).parent / "probe"
 _COMPILE = ("gcc", "-static", "-O1", "-s")
 
 
@@ -49,24 +50,37 @@ def base_image(engine: Engine, progress: Progress | None = None) -> MadeImage:
 
 
 def probe_image(engine: Engine) -> MadeImage:
-    """Find or make the probe image: one static program and nothing else.
+    """Find or make the image of the probe (``probe/probe.c``): one static program and nothing else.
 
     Raises:
         ImageError: there is no C compiler.
     """
-    source = PROBE_SOURCE.read_bytes()
-    tag = f"proctor/probe:{_hash({'probe.c': source, 'compile': ' '.join(_COMPILE).encode()})}"
+    return _program_image(engine, PROGRAMS / "probe.c")
+
+
+def echo_image(engine: Engine) -> MadeImage:
+    """Find or make the image of the self-check (``probe/echo.c``), a worker that answers what it is told.
+
+    Raises:
+        ImageError: there is no C compiler.
+    """
+    return _program_image(engine, PROGRAMS / "echo.c")
+
+
+def _program_image(engine: Engine, source: Path) -> MadeImage:
+    name = source.stem
+    recipe = {"source": source.read_bytes(), "compile": " ".join(_COMPILE).encode()}
+    tag = f"proctor/{name}:{_hash(recipe)}"
     with _one_at_a_time():
         if found := engine.image(tag):
             return MadeImage(tag=tag, digest=found.digest, made=False)
-        with tempfile.TemporaryDirectory(prefix="proctor-probe-") as folder:
-            program = Path(folder, "probe")
-            _compile(program)
-            tar = _tar(
-                {"probe": program.read_bytes()}, executable=frozenset({"probe"}), folders=("input", "tmp")
-            )
-        digest = engine.import_filesystem(io.BytesIO(tar), tag, ('ENTRYPOINT ["/probe"]', "USER 65532:65532"))
-        return MadeImage(tag=tag, digest=digest, made=True)
+        with tempfile.TemporaryDirectory(prefix="proctor-compile-") as folder:
+            program = Path(folder, name)
+            _compile(source, program)
+            files = {name: program.read_bytes()}
+        tar = _tar(files, executable=frozenset({name}), folders=("input", "tmp"))
+        changes = (f'ENTRYPOINT ["/{name}"]', f"USER {NONROOT_USER}")
+        return MadeImage(tag=tag, digest=engine.import_filesystem(io.BytesIO(tar), tag, changes), made=True)
 
 
 def build_image(
@@ -97,18 +111,18 @@ def save_image(engine: Engine, image: MadeImage, path: Path) -> Path:
     return path
 
 
-def _compile(program: Path) -> None:
+def _compile(source: Path, program: Path) -> None:
     if shutil.which(_COMPILE[0]) is None:
         raise ImageError(
             "The probe that measures a container's isolation is compiled on this host, and there is no gcc. "
             "Install it as root (Debian: apt-get install gcc libc6-dev)."
         )
     done = subprocess.run(
-        [*_COMPILE, "-o", str(program), str(PROBE_SOURCE)], capture_output=True, timeout=120, check=False
+        [*_COMPILE, "-o", str(program), str(source)], capture_output=True, timeout=120, check=False
     )
     if done.returncode != 0:
         raise ImageError(
-            "The probe does not compile on this host. Install the static C library (Debian: apt-get install "
+            f"{source.name} does not compile on this host. Install the static C library (Debian: apt-get install "
             "libc6-dev)."
         )
 
