@@ -234,7 +234,9 @@ class Session:
         """Why the output ended."""
         assert self._container is not None
         if not self._engine.wait(self._container, _SECONDS_TO_END):
-            return CaseFailed(FailureCode.SILENT_EXIT, "closed its output and went on running")
+            # The engine's init process holds the output open as long as the container lives, so it was the
+            # engine that hung up; blaming the container would bend the result.
+            raise EngineBroken("The container engine hung up on a running container. Read its log.")
         state = self._engine.state(self._container)
         patience = time.monotonic() + _SECONDS_FOR_REASON
         while state.exit_code == 137 and not state.out_of_memory and time.monotonic() < patience:
