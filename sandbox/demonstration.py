@@ -117,7 +117,10 @@ def run(item: Plan, *, say: Say, progress: ProgressBar) -> Outcome:
         )
     dossiers = {}
     for each in finished:
-        reporting.write_report(workspace, each)
+        with progress(f"writing the report on {each.vendor}"):
+            reason = reporting.publish(workspace, each)
+        if reason is not None:
+            say(f"{reason}; the evaluation itself is complete")
         path = item.folder / f"{each.vendor}-{each.id}.zip"
         if not path.exists():
             say(f"$ proctor dossier {each.id} -o {path}")

@@ -184,7 +184,14 @@ class _Steps:
 
     def _verify(self, moment: str) -> None:
         with self._progress(f"verifying the hold-out {moment} the run") as bar:
-            holdouts.verify(self._workspace, self._locked, self._policy, moment=moment, progress=bar)
+            holdouts.verify(
+                self._workspace,
+                self._locked,
+                self._policy,
+                moment=moment,
+                evaluation=self._identity.evaluation,
+                progress=bar,
+            )
 
     def _ask(self, engine: Engine, journal: Journal) -> RunTally:
         work = self._folder / "work"
@@ -200,7 +207,7 @@ class _Steps:
                     protocol=self._registered.protocol,
                     posture=self._policy.posture(datetime.now(UTC).date()),
                     limits=self._policy.container_limits(self._registered.protocol),
-                    containers=1,
+                    containers=self._policy.run.containers,
                     key=run_key(secret_key(self._workspace, "pseudonyms"), self._identity.evaluation),
                     work=work,
                     user=self._submission.user,

@@ -313,11 +313,13 @@ def verify(
     policy: Policy | None,
     *,
     moment: str,
+    evaluation: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
     """Read a locked hold-out again, and enter the outcome into the ledger.
 
-    Without a policy every file is read; with one its sampling rule decides.
+    Without a policy every file is read; with one its sampling rule decides. ``moment`` is ``before`` or ``after``
+    the run of ``evaluation``, or ``request``.
 
     Raises:
         VerificationError: something is not as it was locked; the findings are named.
@@ -334,7 +336,8 @@ def verify(
         ledger.append(
             entry(
                 "holdout-verified",
-                subject={"holdout": locked.name, "version": locked.version, "root": locked.root},
+                subject={"holdout": locked.name, "version": locked.version, "root": locked.root}
+                | ({"evaluation": evaluation} if evaluation else {}),
                 detail={
                     "held": outcome.sound,
                     "checked": outcome.checked_files,
@@ -346,6 +349,21 @@ def verify(
         )
     outcome.check()
     return outcome
+
+
+def note_search(workspace: Workspace, name: str) -> None:
+    """Enter a look into the index of a locked hold-out: whoever sees its rows knows its cases."""
+    known = versions(workspace, name)
+    if known:
+        locked = open_holdout(workspace, name, known[-1])
+        with open_ledger(workspace) as ledger:
+            ledger.append(
+                entry(
+                    "holdout-accessed",
+                    subject={"holdout": name, "version": locked.version, "root": locked.root},
+                    detail={"purpose": "search"},
+                )
+            )
 
 
 def reference_key(workspace: Workspace, locked: LockedHoldout) -> bytes:

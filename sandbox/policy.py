@@ -119,8 +119,17 @@ class Verification(_Part):
     sample_files: Count = 1_000
 
 
+class Run(_Part):
+    """How a run uses this host."""
+
+    containers: Annotated[int, Field(ge=1, le=64)] = 1
+
+
 class Policy(_Part):
-    """A checked policy."""
+    """A checked policy.
+
+    ``mlflow``: ``local`` (a SQLite store in the workspace), ``off``, or a tracking URI.
+    """
 
     proctor: Literal["policy/1"]
     name: Word
@@ -131,6 +140,10 @@ class Policy(_Part):
     admission: Admission = Admission()
     disclosure: Disclosure = Disclosure()
     verification: Verification = Verification()
+    run: Run = Run()
+    mlflow: Annotated[str, StringConstraints(pattern=r"^(local|off|[a-z][a-z0-9+.-]{1,20}://\S{1,500})$")] = (
+        "local"
+    )
 
     @property
     def document(self) -> dict[str, Any]:

@@ -8,9 +8,10 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from sandbox.canonical import digest_bytes
 from sandbox.errors import WorkspaceError
 from sandbox.protocol import Protocol, load_protocol
-from sandbox.workspace import Workspace, entry, open_ledger, write_json
+from sandbox.workspace import Workspace, entry, open_ledger, write_atomic, write_json
 
 FORMAT = "proctor-protocol-record/1"
 
@@ -36,19 +37,25 @@ def register(workspace: Workspace, path: Path) -> RegisteredProtocol:
     folder = workspace.protocol(protocol.digest)
     if folder.exists():
         return _read(folder)
+    text = path.read_bytes()
     waiting = folder.with_name(f".{secrets.token_hex(8)}.partial")
     waiting.mkdir()
     try:
-        shutil.copyfile(path, waiting / "protocol.yaml")
+        write_atomic(waiting / "protocol.yaml", text)
+        if load_protocol(waiting / "protocol.yaml").digest != protocol.digest:
+            raise WorkspaceError(f"{path} changed while it was read. Register it again.")
         with open_ledger(workspace) as ledger:
             # A crash between the entry and the folder must not register twice.
             known = ledger.find(kind="protocol-registered", protocol=protocol.digest)
-            if known:
+            if known and known[0].subject["source"] == digest_bytes(text):
                 index, registered = known[0].index, known[0].time
             else:
-                event = entry(
-                    "protocol-registered", subject={"protocol": protocol.digest, "name": protocol.name}
-                )
+                subject = {
+                    "protocol": protocol.digest,
+                    "name": protocol.name,
+                    "source": digest_bytes(text),
+                }
+                event = entry("protocol-registered", subject=subject)
                 index, registered = ledger.append(event), event["time"]
         record = {
             "format": FORMAT,

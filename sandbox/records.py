@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import types
@@ -12,6 +13,7 @@ from typing import Any, Literal, TypeVar, cast
 from sandbox.errors import ScoringError
 
 Record = TypeVar("Record")
+_hints = functools.cache(typing.get_type_hints)
 
 
 def to_plain(record: object, where: str) -> dict[str, Any]:
@@ -87,7 +89,7 @@ def _build(kind: Any, raw: Any, where: str) -> Any:
 
 
 def _build_dataclass(kind: Any, raw: Any, where: str) -> Any:
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     if not isinstance(raw, dict) or set(raw) != set(hints):
         raise ScoringError(f"{where} is not an object with the expected fields; score the evaluation again")
     return kind(**{name: _build(hint, raw[name], f"{where}.{name}") for name, hint in hints.items()})

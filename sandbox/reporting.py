@@ -21,6 +21,8 @@ from sandbox.evidence.dossier import DossierParts, build_dossier, prove_entries
 from sandbox.evidence.entry import LedgerEntry
 from sandbox.evidence.keys import load_signing_key
 from sandbox.evidence.ledger import Ledger
+from sandbox.mlflow_mirror import MirrorRun, mirror
+from sandbox.policy import load_policy
 from sandbox.report.model import (
     ControlFact,
     DataUse,
@@ -44,7 +46,7 @@ from sandbox.report.model import (
 from sandbox.report.page import render
 from sandbox.results import from_json
 from sandbox.submissions import Submission
-from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_atomic
+from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_atomic, write_json
 
 NOT_BUILT = (
     "System calls are limited by the engine's default seccomp profile; Proctor's own, narrower list is not built yet. "
@@ -55,10 +57,48 @@ NOT_BUILT = (
     "regulator, not for the vendor.",
     "No witness outside the institution has countersigned the ledger.",
 )
+_MIRRORED = ("name", "version", "root", "unit", "cases", "patients", "instances")
+
+
+def publish(workspace: Workspace, item: Evaluation) -> str | None:
+    """Write the report and show the evaluation in MLflow; returns why MLflow could not, if it could not."""
+    write_report(workspace, item)
+    policy, marker = load_policy(workspace.policy_path), item.folder / "mlflow.json"
+    if policy.mlflow == "off" or marker.exists():
+        return None
+    with open_ledger(workspace) as ledger:
+        story = {each.kind: each for each in _story(ledger, item)}
+        head = ledger.checkpoint_at(story["evaluation-finished"].index + 1)
+    started = story["evaluation-started"]
+    holdout = _read(item, "holdout.json")
+    outcome = mirror(
+        MirrorRun(
+            results=from_json((item.folder / "results.json").read_bytes()),
+            protocol_name=item.protocol_name,
+            protocol_digest=item.protocol,
+            submission=item.submission,
+            vendor=item.vendor,
+            holdout={name: holdout[name] for name in _MIRRORED},
+            started=started.time,
+            finished=story["evaluation-finished"].time,
+            artifacts=tuple(item.folder / name for name in ("report.html", "results.json", "posture.json")),
+            tags={
+                "ledger.index": str(story["evaluation-finished"].index),
+                "ledger.checkpoint": digest_bytes(head),
+                "policy": started.subject["policy"],
+                "code": started.subject["code"],
+            },
+        ),
+        workspace.home / "mlflow",
+        None if policy.mlflow == "local" else policy.mlflow,
+    )
+    if outcome.run_id is not None:
+        write_json(marker, {"run": outcome.run_id})
+    return outcome.reason
 
 
 def write_report(workspace: Workspace, item: Evaluation) -> Path:
-    """Write report.html of a finished evaluation, enter its digest into the ledger, mirror to MLflow; once.
+    """Write report.html of a finished evaluation and enter its digest into the ledger, once.
 
     Raises:
         EvaluationError: the evaluation is not finished.
@@ -112,7 +152,8 @@ def write_dossier(workspace: Workspace, item: Evaluation, destination: Path) -> 
 
 def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> ReportInput:
     """Gather everything that the report shows."""
-    story = {each.kind: each for each in _story(ledger, item)}
+    entries = _story(ledger, item)
+    story = {each.kind: each for each in entries}
     registered = protocols.find(workspace, item.protocol)
     submission = submissions.find(workspace, item.submission)
     finished = story["evaluation-finished"]
@@ -160,7 +201,7 @@ def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> Repo
             root=checkpoint.root.hex(),
             key_id=ledger.verifier.fingerprint,
             verify_command=f"proctor verify DOSSIER.zip --key '{workspace.verifier_key}'",
-            entries=tuple(_entry_fact(each) for each in sorted(story.values(), key=lambda each: each.index)),
+            entries=tuple(_entry_fact(each) for each in entries),
         ),
         self_checks=tuple(
             SelfCheck(
@@ -179,14 +220,14 @@ def _story(ledger: Ledger, item: Evaluation) -> list[LedgerEntry]:
     """The entries that an evaluation rests on: the last of each kind before its end."""
     started = ledger.find(kind="evaluation-started", evaluation=item.id)[0]
     finished = ledger.find(kind="evaluation-finished", evaluation=item.id)[-1]
+    root, version = started.subject["root"], started.subject["version"]
     chosen = [
-        *ledger.find(kind="holdout-locked", root=started.subject["root"], version=started.subject["version"])[
-            :1
-        ],
-        *ledger.find(kind="submission-admitted", submission=started.subject["submission"])[:1],
-        *ledger.find(kind="protocol-registered", protocol=started.subject["protocol"])[:1],
+        *_last(ledger.find(kind="holdout-locked", root=root, version=version), started),
+        *_last(ledger.find(kind="submission-admitted", submission=started.subject["submission"]), started),
+        *_last(ledger.find(kind="protocol-registered", protocol=started.subject["protocol"]), started),
         started,
         *_last(ledger.find(kind="posture-measured", evaluation=item.id), finished),
+        *_verified(ledger, finished),
         *_last(ledger.find(kind="holdout-accessed", evaluation=item.id), finished),
         *_last(ledger.find(kind="reference-opened", evaluation=item.id), finished),
         finished,
@@ -194,20 +235,23 @@ def _story(ledger: Ledger, item: Evaluation) -> list[LedgerEntry]:
     return sorted(chosen, key=lambda each: each.index)
 
 
+def _verified(ledger: Ledger, finished: LedgerEntry) -> list[LedgerEntry]:
+    """The last verification of the hold-out before the run, and the last after it."""
+    known = ledger.find(kind="holdout-verified", evaluation=finished.subject["evaluation"])
+    return [
+        each
+        for moment in ("before", "after")
+        for each in _last([each for each in known if each.detail["moment"] == moment], finished)
+    ]
+
+
 def _last(entries: list[LedgerEntry], end: LedgerEntry) -> list[LedgerEntry]:
     return [each for each in entries if each.index < end.index][-1:]
 
 
 def _holdout(facts: dict[str, Any], locked: LedgerEntry, ledger: Ledger, item: Evaluation) -> HoldoutFacts:
-    started = ledger.find(kind="evaluation-started", evaluation=item.id)[0]
     finished = ledger.find(kind="evaluation-finished", evaluation=item.id)[-1]
-    verified = ledger.find(kind="holdout-verified", root=facts["root"])
-    before = [each for each in verified if each.detail["moment"] == "before" and each.index < finished.index]
-    after = [
-        each
-        for each in verified
-        if each.detail["moment"] == "after" and started.index < each.index < finished.index
-    ]
+    marks = {each.detail["moment"]: _mark(each) for each in _verified(ledger, finished)}
     left_out = tuple(
         LeftOut(reason=each["reason"] or each["code"], count=each["files"]) for each in facts["left_out"]
     )
@@ -240,8 +284,8 @@ def _holdout(facts: dict[str, Any], locked: LedgerEntry, ledger: Ledger, item: E
             Fact(name="Second check", value="PS3.15 Annex E basic profile, on every staged file"),
         ),
         warnings=tuple(facts["warnings"]),
-        verified_before=_mark(before[-1]) if before else None,
-        verified_after=_mark(after[-1]) if after else None,
+        verified_before=marks.get("before"),
+        verified_after=marks.get("after"),
     )
 
 
@@ -259,7 +303,7 @@ def _earlier_use(
             time=use.time,
             vendor_pseudonym=_pseudonym(key, vendors.get(use.subject.get("evaluation"), "")),
             evaluation=use.subject.get("evaluation", ""),
-            cases=use.detail["cases"],
+            cases=use.detail.get("cases", 0),
             purpose="evaluation" if use.detail["purpose"] == "evaluation" else "other",
         )
         for use in uses

@@ -29,14 +29,18 @@ def evaluate(
     \b
       proctor evaluate --holdout cxr --submission acme --protocol PROTOCOL.yaml
     """
-    from sandbox import evaluation
+    from sandbox import evaluation, reporting
 
     workspace = open_workspace(default_home())
     item = evaluation.evaluate(
         workspace, holdout=holdout, submission=submission, protocol=protocol, say=console.message,
         progress=console.progress,
     )  # fmt: skip
-    _tell(item)
+    with console.progress("writing the report"):
+        reason = reporting.publish(workspace, item)
+    if reason is not None:
+        console.message(f"{reason}. The evaluation itself is complete; run the same command to try again.")
+    _tell(evaluation.find(workspace, item.id))
     return VERDICT_EXIT[item.verdict]
 
 
@@ -120,7 +124,8 @@ def verify(
 
     def human() -> None:
         console.table(
-            ["", "check", "finding"], [("ok" if c.held else "FAILED", c.name, c.sentence) for c in checks]
+            ["", "check", "finding"],
+            [("FAILED" if not c.held else "MIND" if c.warning else "ok", c.name, c.sentence) for c in checks],
         )
         console.line(f"{path} {'holds' if held else 'does NOT hold'}.")
 

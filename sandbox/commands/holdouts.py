@@ -276,6 +276,7 @@ def search(
 
     workspace = open_workspace(default_home())
     item = holdouts.draft(workspace, name)
+    holdouts.note_search(workspace, name)
     found = search_index(
         item.folder / "index.parquet",
         where,

@@ -96,6 +96,9 @@ def main(arguments: list[str]) -> int:
     words = [word for word in arguments if word not in {"--json", "--quiet", "-q"}]
     try:
         outcome = app(words, standalone_mode=False)
+        # The command library turns Ctrl-C into this code by itself.
+        if outcome == INTERRUPTED:
+            raise KeyboardInterrupt
         return outcome if isinstance(outcome, int) else 0
     except UsageError as error:
         console.problem(str(error))
