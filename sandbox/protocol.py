@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, model_validator
 
+from sandbox.bands import band_names
 from sandbox.canonical import digest
 from sandbox.errors import ProtocolError
 from sandbox.yamlfile import Document, Where, mistakes_error, read_yaml, validate
@@ -55,6 +56,8 @@ THRESHOLD_METRICS = frozenset(
         "mcc",
     }
 )
+GapMetric = Literal["auroc", "sensitivity", "specificity", "ppv", "failure_rate", "calibration_in_the_large"]
+"""What is compared between groups."""
 SCORE_ONLY_OVERALL = frozenset({"calibration_slope", "expected_calibration_error"})
 """Metrics that are given over all cases only: within small strata they are noise or bias."""
 
@@ -111,11 +114,16 @@ class Intervals(_Part):
 
 
 class Stratum(_Part):
-    """A subgroup axis: one attribute (with bands when it is a number), or a crossing of two or three."""
+    """A subgroup axis: one attribute (with bands when it is a number), or a crossing of two or three.
+
+    ``reference`` names the level that the others are compared with; without it each level is compared with
+    all other cases.
+    """
 
     attribute: Column | None = None
     bands: tuple[Finite, ...] | None = Field(default=None, min_length=2, max_length=50)
     cross: tuple[Column, ...] | None = Field(default=None, min_length=2, max_length=3)
+    reference: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
 
     @property
     def name(self) -> str:
@@ -134,6 +142,23 @@ class Minimum(_Part):
     positives: int = Field(default=10, ge=1)
     negatives: int = Field(default=10, ge=1)
     patients: int = Field(default=10, ge=1)
+
+
+Margin = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+
+
+class Bias(_Part):
+    """How large a gap between groups may be: ``margin`` for every metric, ``margins`` for single ones.
+
+    A gap is a difference of two values between 0 and 1, and so is a margin.
+    """
+
+    margin: Margin
+    margins: dict[GapMetric, Margin] = Field(default_factory=dict)
+
+    def of(self, metric: GapMetric) -> float:
+        """Margin of one metric."""
+        return self.margins.get(metric, self.margin)
 
 
 class StratumLevel(_Part):
@@ -189,6 +214,7 @@ class Protocol(_Part):
     failures: Literal["worst_case", "excluded"] = "worst_case"
     strata: tuple[Stratum, ...] = Field(default=(), max_length=50)
     minimum: Minimum = Minimum()
+    bias: Bias | None = None
     acceptance: tuple[Criterion, ...] = Field(default=(), max_length=100)
     limits: RunLimits = RunLimits()
 
@@ -201,8 +227,16 @@ class Protocol(_Part):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The plain mapping that the digest covers: every field, defaults filled in."""
-        return self.model_dump(mode="json")
+        """The plain mapping that the digest covers: every field, defaults filled in.
+
+        Fields that a later version added are left out unless given: a protocol keeps its digest.
+        """
+        plain = self.model_dump(mode="json")
+        for part, names in ((plain, ("bias",)), *((stratum, ("reference",)) for stratum in plain["strata"])):
+            for name in names:
+                if part[name] is None:
+                    del part[name]
+        return plain
 
     @property
     def digest(self) -> str:
@@ -285,6 +319,27 @@ def _stratum_mistakes(protocol: Protocol) -> list[tuple[Where, str]]:
                 found.append(((*where, "bands"), "must rise from edge to edge."))
         if stratum.cross is not None and len(set(stratum.cross)) < len(stratum.cross):
             found.append(((*where, "cross"), "names an attribute twice."))
+        if stratum.reference is not None:
+            found += [((*where, "reference"), text) for text in _reference_mistakes(stratum, protocol)]
+    if protocol.bias is not None and not protocol.strata:
+        found.append((("bias",), "needs strata: there is no group to compare."))
+    return found
+
+
+def _reference_mistakes(stratum: Stratum, protocol: Protocol) -> list[str]:
+    """Say why ``reference`` cannot be a level, as far as that shows before the data are seen."""
+    levels = (stratum.reference or "").split(CROSS)
+    if len(levels) < len(stratum.attributes):
+        return [f"must name one level of each of {', '.join(stratum.attributes)}, joined by {CROSS!r}."]
+    if len(levels) > len(stratum.attributes):
+        return []  # a level's own text holds the joining word; the data will tell
+    found = []
+    for attribute, level in zip(stratum.attributes, levels, strict=True):
+        bands = protocol.bands(attribute)
+        if bands is not None and level not in band_names(bands):
+            found.append(f"is not a band of {attribute} ({', '.join(band_names(bands))}).")
+        elif level == "unknown":
+            found.append("must be a level that is known.")
     return found
 
 

@@ -90,6 +90,13 @@ def _build(kind: Any, raw: Any, where: str) -> Any:
 
 def _build_dataclass(kind: Any, raw: Any, where: str) -> Any:
     hints = _hints(kind)
-    if not isinstance(raw, dict) or set(raw) != set(hints):
+    # A file written before a field was added lacks it; such fields have defaults.
+    needed = {field.name for field in dataclasses.fields(kind) if _required(field)}
+    if not isinstance(raw, dict) or not needed <= set(raw) <= set(hints):
         raise ScoringError(f"{where} is not an object with the expected fields; score the evaluation again")
-    return kind(**{name: _build(hint, raw[name], f"{where}.{name}") for name, hint in hints.items()})
+    given = {name: hint for name, hint in hints.items() if name in raw}
+    return kind(**{name: _build(hint, raw[name], f"{where}.{name}") for name, hint in given.items()})
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sandbox import records
+from sandbox.bias_results import Bias
 from sandbox.canonical import canonical_json
 from sandbox.errors import ScoringError
 
@@ -257,7 +258,7 @@ class WorstStratum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """Everything computed under one rule for failed cases."""
+    """Everything computed under one rule for failed cases; ``bias`` is None without strata."""
 
     failure_rule: FailureRule
     n: int
@@ -271,6 +272,7 @@ class Analysis:
     strata: tuple[StratumResult, ...]
     associations: tuple[Association, ...]
     worst: tuple[WorstStratum, ...]
+    bias: Bias | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

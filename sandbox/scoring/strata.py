@@ -6,7 +6,6 @@ shown, because dropping them would hide where a hold-out is poor.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sandbox.bands import band_names
 from sandbox.errors import ScoringError
 from sandbox.protocol import CROSS, Protocol, Stratum
 from sandbox.results import LevelCount
@@ -43,15 +43,6 @@ class Levels:
         """Return the levels of chosen cases; names that no longer occur are dropped."""
         kept, codes = np.unique(self.codes[chosen], return_inverse=True)
         return Levels(name=self.name, names=tuple(self.names[k] for k in kept), codes=codes.astype(np.int64))
-
-
-def band_names(edges: Sequence[float]) -> tuple[str, ...]:
-    """Name the bands between ``edges``: closed below and open above, the last closed on both sides."""
-    last = len(edges) - 2
-    return tuple(
-        f"{low:g} to {high:g}" if index == last else f"{low:g} to <{high:g}"
-        for index, (low, high) in enumerate(itertools.pairwise(edges))
-    )
 
 
 def levels_of(column: pa.ChunkedArray | pa.Array, name: str, bands: Sequence[float] | None) -> Levels:

@@ -211,3 +211,48 @@ def test_a_number_needs_bands(tmp_path):
     reference = pa.table({"case_id": cases["case_id"], "finding": [i % 2 for i in range(300)]})
     with pytest.raises(ProtocolError, match=r"age has 300 levels .* give bands"):
         check_against(load(tmp_path, MINIMAL + "strata: [{attribute: age}]\n"), cases, reference)
+
+
+STRATA = "strata:\n  - {attribute: sex}\n  - {attribute: age, bands: [0, 40, 80]}\n"
+
+
+def test_a_bias_block_and_a_reference_level(tmp_path):
+    text = MINIMAL + STRATA + "bias: {margin: 0.05, margins: {auroc: 0.03}}\n"
+    protocol = load(tmp_path, text.replace("80]}", "80], reference: 40 to 80}"))
+    assert (protocol.bias.of("auroc"), protocol.bias.of("ppv")) == (0.03, 0.05)
+    assert protocol.strata[1].reference == "40 to 80"
+    assert protocol.document["bias"] == {"margin": 0.05, "margins": {"auroc": 0.03}}
+
+
+def test_what_is_not_given_of_bias_is_not_in_the_digest(tmp_path):
+    document = load(tmp_path, MINIMAL + STRATA).document
+    assert "bias" not in document
+    assert "reference" not in document["strata"][0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MINIMAL + STRATA + "bias: {}\n", r":8: bias\.margin: is missing"),
+        (MINIMAL + STRATA + "bias: {margin: 0}\n", r":8: bias\.margin: "),
+        (MINIMAL + STRATA + "bias: {margin: 0.1, margins: {mcc: 0.1}}\n", r":8: bias\.margins"),
+        (MINIMAL + STRATA + "bias: {margin: 0.1, margins: {ppv: 2}}\n", r":8: bias\.margins\.ppv"),
+        (MINIMAL + "bias: {margin: 0.1}\n", r":5: bias: needs strata"),
+        (
+            MINIMAL + STRATA.replace("80]", "80], reference: 40 to 90"),
+            r":7: strata\[1\]\.reference: is not a band of age \(0 to <40, 40 to 80\)",
+        ),
+        (MINIMAL + STRATA.replace("sex}", "sex, reference: unknown}"), r"must be a level that is known"),
+        (
+            MINIMAL + STRATA + "  - {cross: [sex, age], reference: F}\n",
+            r":8: strata\[2\]\.reference: must name one level of each of sex, age",
+        ),
+        (
+            MINIMAL + STRATA + "  - {cross: [sex, age], reference: F x 0 to 40}\n",
+            r"is not a band of age",
+        ),
+    ],
+)
+def test_mistakes_of_bias_are_named_by_line(tmp_path, text, message):
+    with pytest.raises(ProtocolError, match=message):
+        load(tmp_path, text)
