@@ -1,5 +1,6 @@
 # Proctor. `make demo` shows one evaluation from end to end; `make test` runs every test.
-# DATA=<folder> takes a real folder instead of synthetic radiographs, MAPPING=<file> says how to read its table.
+# DATA=<folder> takes a real folder of images or DICOM instead of synthetic radiographs; MAPPING=<file> says how to
+# read its table, PROTOCOL=<file> how to examine on it. Both are found by the name of a folder that is known.
 
 PROCTOR := .venv/bin/proctor
 UV := .venv/bin/uv
@@ -8,7 +9,8 @@ UV := .venv/bin/uv
 
 demo: .venv/.runtime
 	@setup/machine.sh
-	@$(PROCTOR) demo $(if $(DATA),--data "$(DATA)") $(if $(MAPPING),--mapping "$(MAPPING)") $(ARGS)
+	@$(PROCTOR) demo $(if $(DATA),--data "$(DATA)") $(if $(MAPPING),--mapping "$(MAPPING)") \
+		$(if $(PROTOCOL),--protocol "$(PROTOCOL)") $(ARGS)
 
 test: .venv/.development
 	@setup/machine.sh busybox-static chromium dcmtk tesseract-ocr

@@ -162,11 +162,12 @@ def _add(
 
 def _write(run: MirrorRun, store: Path, tracking_uri: str | None) -> MirrorOutcome:
     os.environ.update(_ENVIRONMENT)
-    for noisy in ("alembic", "mlflow"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
     # Imported here: one to five seconds that no other command should wait for.
     from mlflow import MlflowClient
 
+    # Importing it turns its own messages on.
+    for noisy in ("alembic", "mlflow"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
     location = None
     if tracking_uri is None:
         store.mkdir(parents=True, exist_ok=True)
