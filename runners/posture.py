@@ -11,19 +11,23 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from runners.errors import PostureRefused
 from runners.limits import Limits
+from runners.seccomp import seccomp_profile
 
 INPUT_TARGET = "/input"
 HOSTNAME = "worker"
 NONROOT_USER = "65532:65532"
+ENGINE_DEFAULT: Final = "engine-default"
 
 # An address that is never routed (RFC 5737): the file exists, and tells nothing about the host's name server.
 _NOWHERE = "192.0.2.1"
 
-# The engine's own list first, because giving a list replaces it. The rest tells a container about the host.
+# The engine's own list first, because giving a list replaces it. The rest tells a container about the host. What
+# stays is needed: numbers of processors and memory (/proc/cpuinfo, /proc/meminfo, /proc/stat, /sys/devices/system)
+# by thread pools, control groups by run-times that size their heap by them. The probe lists what still shows.
 MASKED_PATHS = (
     "/proc/asound",
     "/proc/acpi",
@@ -35,33 +39,79 @@ MASKED_PATHS = (
     "/proc/sched_debug",
     "/proc/scsi",
     "/sys/firmware",
-    "/proc/cmdline",
-    "/proc/kallsyms",
-    "/proc/modules",
-    "/proc/diskstats",
-    "/proc/partitions",
-    "/proc/swaps",
-    "/proc/interrupts",
-    "/proc/key-users",
     "/proc/buddyinfo",
+    "/proc/bus",
+    "/proc/cmdline",
+    "/proc/config.gz",
     "/proc/consoles",
+    "/proc/crypto",
     "/proc/devices",
+    "/proc/diskstats",
+    "/proc/dma",
+    "/proc/driver",
+    "/proc/execdomains",
+    "/proc/fb",
+    "/proc/filesystems",
+    "/proc/fs",
+    "/proc/interrupts",
     "/proc/iomem",
     "/proc/ioports",
+    "/proc/irq",
+    "/proc/kallsyms",
+    "/proc/key-users",
+    "/proc/kmsg",
+    "/proc/loadavg",
     "/proc/locks",
+    "/proc/mdstat",
+    "/proc/misc",
+    "/proc/modules",
+    "/proc/mtrr",
+    "/proc/pagetypeinfo",
+    "/proc/partitions",
     "/proc/pressure",
+    "/proc/schedstat",
+    "/proc/slabinfo",
     "/proc/softirqs",
+    "/proc/swaps",
+    "/proc/sys/dev",
     "/proc/sys/kernel/random/boot_id",
+    "/proc/tty",
+    "/proc/uptime",
+    "/proc/version",
+    "/proc/version_signature",
+    "/proc/vmallocinfo",
+    "/proc/vmstat",
     "/proc/zoneinfo",
     "/sys/block",
-    "/sys/devices/virtual/dmi",
-    "/sys/devices/virtual/powercap",
-    "/sys/class/block",
-    "/sys/class/net",
+    "/sys/bus",
+    "/sys/class",
+    "/sys/dev",
+    "/sys/devices/LNXSYSTM:00",
+    "/sys/devices/breakpoint",
+    "/sys/devices/faux",
+    "/sys/devices/msr",
+    "/sys/devices/pci0000:00",
+    "/sys/devices/platform",
+    "/sys/devices/pnp0",
+    "/sys/devices/software",
+    "/sys/devices/tracepoint",
+    "/sys/devices/uprobe",
+    "/sys/devices/virtual",
+    "/sys/fs/bpf",
+    "/sys/fs/btrfs",
+    "/sys/fs/erofs",
+    "/sys/fs/ext4",
+    "/sys/fs/f2fs",
+    "/sys/fs/fuse",
+    "/sys/fs/pstore",
+    "/sys/fs/tmpfs",
+    "/sys/fs/xfs",
+    "/sys/hypervisor",
     "/sys/kernel",
     "/sys/module",
+    "/sys/power",
 )
-READ_ONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+READ_ONLY_PATHS = ("/proc/sys", "/proc/sysrq-trigger")
 
 # Libraries loaded into every program before it runs, the engine's hooks included (CVE-2025-23266).
 _INJECTION = ("LD_PRELOAD", "LD_AUDIT", "LD_DEBUG", "LD_PROFILE", "GCONV_PATH")
@@ -73,7 +123,8 @@ class Posture:
 
     Attributes:
         runtime: an OCI runtime that the engine offers (``runsc``, ``kata``); None is the engine's default.
-        seccomp_profile: a seccomp profile in the engine's JSON form; None is the engine's default profile.
+        seccomp_profile: None is Proctor's own list of system calls (``system_calls.yaml``); else a seccomp profile
+            in the engine's JSON form, or ENGINE_DEFAULT for the list that the engine has.
         user: numeric ``uid:gid`` for images that do not name a numeric user of their own.
         tmp_executable: whether programs may be run from ``/tmp`` (some frameworks compile there).
         required: controls that this institution requires beyond those that Proctor always requires.
@@ -81,7 +132,7 @@ class Posture:
     """
 
     runtime: str | None = None
-    seccomp_profile: Path | None = None
+    seccomp_profile: Path | Literal["engine-default"] | None = None
     user: str = NONROOT_USER
     tmp_executable: bool = False
     required: tuple[str, ...] = ()
@@ -161,10 +212,10 @@ def container_config(
     if numeric_user(user) != user:
         raise PostureRefused("A container must run under a numeric uid:gid that is not root.")
     noexec = "" if posture.tmp_executable else ",noexec"
-    common = "rw,nosuid,nodev"
-    security = ["no-new-privileges:true"]
-    if posture.seccomp_profile is not None:
-        security.append(f"seccomp={posture.seccomp_profile.read_text(encoding='utf-8')}")
+    uid, gid = user.split(":")
+    # The runtime gives a tmpfs the mode that the image's own folder has; its owner can write all the same.
+    common = f"rw,nosuid,nodev,uid={uid},gid={gid}"
+    security = ["no-new-privileges:true", *_seccomp(posture, loopback=loopback)]
     host: dict[str, Any] = {
         "NetworkMode": "none",
         "Dns": [_NOWHERE],
@@ -235,6 +286,16 @@ def container_config(
     if command is not None:
         config["Cmd"] = list(command)
     return config
+
+
+def _seccomp(posture: Posture, *, loopback: bool) -> tuple[str, ...]:
+    match posture.seccomp_profile:
+        case None:
+            return (f"seccomp={seccomp_profile(loopback=loopback)}",)
+        case Path() as path:
+            return (f"seccomp={path.read_text(encoding='utf-8')}",)
+        case _:
+            return ()
 
 
 def _ulimit(name: str, value: int) -> dict[str, Any]:

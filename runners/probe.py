@@ -78,19 +78,23 @@ class MeasuredPosture:
         return not self.missing
 
 
-def measure(engine: Engine, probe_digest: str, *, posture: Posture, limits: Limits) -> MeasuredPosture:
+def measure(
+    engine: Engine, probe_digest: str, *, posture: Posture, limits: Limits, loopback: bool = False
+) -> MeasuredPosture:
     """Measure the posture with the probe image (:func:`runners.images.probe_image`).
+
+    ``loopback`` measures what containers get that are asked over their own loopback interface.
 
     Raises:
         EngineBroken: the probe could not be run at all.
     """
     began = time.monotonic()
     remove_leftovers(engine)
-    report, _ = _run(engine, probe_digest, posture, limits, ("pids", str(limits.pids)))
+    report, _ = _run(engine, probe_digest, posture, limits, ("pids", str(limits.pids)), loopback=loopback)
     small = replace(limits, memory_bytes=_SMALL_MEMORY)
     memory, state = _run(engine, probe_digest, posture, small, ("memory", str(_LARGE_MEMORY)))
     memory["memory.reported"] = state.out_of_memory
-    controls = compare({**report, **memory}, posture=posture, limits=limits)
+    controls = compare({**report, **memory}, posture=posture, limits=limits, loopback=loopback)
     return MeasuredPosture(
         runtime=posture.runtime or engine.facts().default_runtime,
         controls=controls,
@@ -114,11 +118,14 @@ def require(measured: MeasuredPosture, *, waived: tuple[str, ...] = ()) -> None:
         )
 
 
-def compare(report: Mapping[str, Any], *, posture: Posture, limits: Limits) -> tuple[Control, ...]:
+def compare(
+    report: Mapping[str, Any], *, posture: Posture, limits: Limits, loopback: bool = False
+) -> tuple[Control, ...]:
     """Compare a report of the probe with the table of controls."""
     values = {**report, **_derived(report)}
     plan = _plan_values(posture, limits)
-    return tuple(_control(row, values, plan, posture) for row in _table())
+    choices = frozenset({"loopback"} if loopback else ())
+    return tuple(_control(row, values, plan, posture, choices) for row in _table())
 
 
 @cache
@@ -127,7 +134,11 @@ def _table() -> tuple[Mapping[str, Any], ...]:
 
 
 def _control(
-    row: Mapping[str, Any], values: Mapping[str, Any], plan: Mapping[str, Any], posture: Posture
+    row: Mapping[str, Any],
+    values: Mapping[str, Any],
+    plan: Mapping[str, Any],
+    posture: Posture,
+    choices: frozenset[str],
 ) -> Control:
     ((kind, wanted),) = row["expect"].items()
     expected = plan.get(wanted, wanted) if isinstance(wanted, str) else wanted
@@ -135,7 +146,7 @@ def _control(
     return Control(
         name=row["name"],
         threat=row["threat"],
-        required=row["required"] or row["name"] in posture.required,
+        required=row["name"] in posture.required or (row["required"] and row.get("unless") not in choices),
         expected=f"{kind} {json.dumps(expected)}",
         measured=measured,
         # A value that the probe did not report proves nothing.
@@ -213,7 +224,13 @@ def _host_namespace(kind: str) -> str:
 
 
 def _run(
-    engine: Engine, image: str, posture: Posture, limits: Limits, command: tuple[str, ...]
+    engine: Engine,
+    image: str,
+    posture: Posture,
+    limits: Limits,
+    command: tuple[str, ...],
+    *,
+    loopback: bool = False,
 ) -> tuple[dict[str, Any], ContainerState]:
     with tempfile.TemporaryDirectory(prefix="proctor-probe-") as folder:
         root = Path(folder)
@@ -228,6 +245,7 @@ def _run(
             environment=worker_environment({}, limits),
             labels=owner_labels("probe"),
             command=command,
+            loopback=loopback,
         )
         try:
             container = engine.create(config, name)

@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
@@ -28,7 +29,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
@@ -154,6 +157,19 @@ static void in_child(const char *name, long (*action)(void)) {
 static long new_user(void) { return unshare(CLONE_NEWUSER); }
 static long new_mount(void) { return unshare(CLONE_NEWNS); }
 static long new_net(void) { return unshare(CLONE_NEWNET); }
+static long clone3_user(void) {
+    uint64_t plan[11] = {CLONE_NEWUSER, 0, 0, 0, SIGCHLD};
+    long made = syscall(435, plan, sizeof plan);
+    if (made == 0)
+        _exit(0);
+    return made;
+}
+static long clone_user(void) {
+    long made = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0);
+    if (made == 0)
+        _exit(0);
+    return made;
+}
 static long join_init(void) {
     int file = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
     return file < 0 ? -1 : setns(file, 0);
@@ -195,6 +211,22 @@ static void system_calls(void) {
     errno = 0; attempt("denied.kernel_module", syscall(SYS_finit_module, -1, "", 0));
     errno = 0; attempt("denied.message_queue", syscall(SYS_mq_open, "probe", O_CREAT | O_RDWR, 0600, NULL));
     errno = 0; attempt("denied.kernel_log", syscall(SYS_syslog, 2, block, 1));
+    errno = 0; attempt("denied.memory_file", syscall(SYS_memfd_create, "probe", 0));
+    errno = 0; attempt("denied.shared_segment", shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600));
+    int handle[64] = {128};
+    errno = 0; attempt("denied.file_handle", syscall(SYS_name_to_handle_at, AT_FDCWD, "/", handle, block, 0));
+    int ends[2] = {-1, -1};
+    if (!pipe(ends)) {
+        errno = 0; attempt("denied.splice", syscall(SYS_tee, ends[0], ends[1], 0, 0));
+    }
+    int root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    errno = 0; ioctl(root, 0x80087601ul, block); /* FS_IOC_GETVERSION; a file system without it says ENOTTY */
+    number("denied.file_system_identity", errno == EPERM ? EPERM : 0);
+    errno = 0; attempt("denied.kernel_aio", syscall(SYS_io_setup, 1, block + 64));
+    errno = 0; attempt("denied.pair_of_inet", socketpair(AF_INET, SOCK_STREAM, 0, ends));
+    errno = 0; attempt("denied.hidden_family", syscall(SYS_socket, (1ULL << 32) | AF_INET, SOCK_STREAM, 0));
+    in_child("denied.clone3_namespace", clone3_user);
+    in_child("denied.clone_namespace", clone_user);
 #ifdef SYS_iopl
     errno = 0; attempt("denied.io_ports", syscall(SYS_iopl, 3));
     in_child("denied.compat_32bit", compat_call);
@@ -313,27 +345,61 @@ static int shows(const char *path) {
     return got > 0;
 }
 
+static const char *comma_of_visible = "";
+
+static void show(const char *what) {
+    printf("%s", comma_of_visible);
+    text_value(what);
+    comma_of_visible = ", ";
+}
+
+/* Places that hold only what is the container's own. */
+static int own(const char *path) {
+    const char *paths[] = {"/proc/self", "/proc/thread-self", "/proc/net", "/proc/mounts", "/proc/sys",
+                           "/proc/sysvipc", "/proc/sysrq-trigger", "/sys/devices", "/sys/fs", NULL};
+    for (int i = 0; paths[i]; i++)
+        if (!strcmp(path, paths[i]))
+            return 1;
+    return 0;
+}
+
+/* Every entry is tried, not a list of known ones: the next kernel shows something new. */
+static void visible_below(const char *path) {
+    DIR *folder = opendir(path);
+    if (!folder)
+        return;
+    for (struct dirent *item; (item = readdir(folder));) {
+        char whole[512];
+        snprintf(whole, sizeof whole, "%s/%s", path, item->d_name);
+        if (item->d_name[0] == '.' || (item->d_name[0] >= '0' && item->d_name[0] <= '9'))
+            continue;
+        if (!own(whole) && shows(whole))
+            show(whole);
+    }
+    closedir(folder);
+}
+
 static void visible(void) {
-    const char *paths[] = {
-        "/proc/kcore", "/proc/keys", "/proc/key-users", "/proc/cmdline", "/proc/kallsyms", "/proc/modules",
-        "/proc/sched_debug", "/proc/timer_list", "/proc/latency_stats", "/proc/interrupts", "/proc/diskstats",
-        "/proc/partitions", "/proc/swaps", "/proc/acpi", "/proc/scsi", "/proc/asound", "/sys/firmware",
-        "/sys/block", "/sys/class/block", "/sys/class/net", "/sys/devices/virtual/dmi",
-        "/sys/devices/virtual/powercap", "/sys/kernel", "/sys/module", "/proc/uptime", "/proc/loadavg",
-        "/proc/stat", "/proc/meminfo", "/proc/cpuinfo", "/proc/version", "/proc/vmstat", "/proc/zoneinfo",
-        "/proc/buddyinfo", "/proc/slabinfo", "/proc/softirqs", "/proc/iomem", "/proc/ioports", "/proc/devices",
-        "/proc/filesystems", "/proc/consoles", "/proc/pressure", "/proc/locks", "/proc/cgroups",
-        "/proc/sys/kernel/random/boot_id", "/sys/devices/system/cpu", "/sys/devices/pci0000:00", "/sys/bus",
-        "/sys/fs/cgroup", "/sys/class/dmi", "/sys/class/hwmon", "/sys/class/thermal", NULL};
-    const char *comma = "";
+    const char *more[] = {"/proc/sys/kernel/random/boot_id", "/proc/sys/dev", NULL};
+    struct sysinfo memory;
+    struct utsname kernel;
+    static char table[262144];
     key("visible");
     putchar('[');
-    for (int i = 0; paths[i]; i++)
-        if (shows(paths[i])) {
-            printf("%s", comma);
-            text_value(paths[i]);
-            comma = ", ";
-        }
+    visible_below("/proc");
+    visible_below("/sys");
+    visible_below("/sys/devices");
+    visible_below("/sys/fs");
+    for (int i = 0; more[i]; i++)
+        if (shows(more[i]))
+            show(more[i]);
+    if (!sysinfo(&memory))
+        show("sysinfo(2): uptime, load, memory");
+    if (!uname(&kernel) && kernel.release[0])
+        show("uname(2): kernel version");
+    slurp("/proc/self/mountinfo", table, sizeof table);
+    if (strstr(table, "upperdir=") || strstr(table, " /input "))
+        show("/proc/self/mountinfo: folders of the engine and of the cases");
     putchar(']');
 }
 
@@ -528,6 +594,7 @@ int main(int count, char **arguments) {
     writes();
     mounts();
     devices();
+    number("tmp_usable", !access("/tmp", R_OK | W_OK | X_OK) && !access("/dev/shm", R_OK | W_OK | X_OK));
     visible();
     limits(strtol(arguments[2], NULL, 10));
     names();

@@ -6,7 +6,15 @@ import pytest
 
 from runners.errors import PostureRefused
 from runners.limits import MIB, Limits
-from runners.posture import NONROOT_USER, Posture, checked_workdir, container_config, numeric_user
+from runners.posture import (
+    ENGINE_DEFAULT,
+    NONROOT_USER,
+    Posture,
+    checked_workdir,
+    container_config,
+    numeric_user,
+)
+from runners.seccomp import seccomp_profile
 
 
 @pytest.mark.parametrize(
@@ -57,10 +65,20 @@ def test_settings_leave_nothing_to_defaults(tmp_path):
     assert host["Memory"] == host["MemorySwap"] == Limits().memory_bytes
     assert host["Runtime"] == "runsc"
     assert host["Mounts"][0]["ReadOnly"] is True
-    assert all("nosuid,nodev,noexec" in options for options in host["Tmpfs"].values())
+    assert all({"nosuid", "nodev", "noexec"} <= set(options.split(",")) for options in host["Tmpfs"].values())
     assert config["Healthcheck"] == {"Test": ["NONE"]}
     assert "LD_PRELOAD" in config["Env"]
     json.dumps(config)
+
+
+def test_own_list_of_system_calls_unless_another_is_named():
+    def security(**choices):
+        return container_config("sha256:0", posture=Posture(**choices), limits=Limits(), user=NONROOT_USER)[
+            "HostConfig"
+        ]["SecurityOpt"]
+
+    assert security() == ["no-new-privileges:true", f"seccomp={seccomp_profile()}"]
+    assert security(seccomp_profile=ENGINE_DEFAULT) == ["no-new-privileges:true"]
 
 
 def test_root_cannot_be_asked_for():

@@ -6,13 +6,13 @@ from runners import probe as probes
 from runners.errors import EngineBroken, PostureRefused
 from runners.images import probe_image
 from runners.limits import MIB, Limits
-from runners.posture import Posture
+from runners.posture import ENGINE_DEFAULT, Posture
 from runners.probe import measure, require
 
 pytestmark = pytest.mark.engine
 
-# Controls that the engine's default seccomp profile does not give; they are shown, and required on request.
-KNOWN_GAPS = {"no-vsock", "no-io-uring", "no-inet-socket", "no-netlink-socket"}
+# What the engine's default list of system calls leaves open, and Proctor's own closes.
+ENGINE_GAPS = {"no-vsock", "no-io-uring", "no-inet-socket", "no-netlink-socket", "no-memory-file"}
 
 
 @pytest.fixture(scope="module")
@@ -32,15 +32,43 @@ def test_every_required_control_holds_here(measured):
     require(measured)
 
 
-def test_known_gaps_are_required_when_the_policy_asks(engine, probe, measured):
-    gaps = tuple(control.name for control in measured.gaps)
-    if not KNOWN_GAPS & set(gaps):
-        pytest.skip("this engine's seccomp profile closes the known gaps by itself")
-    strict = measure(engine, probe, posture=Posture(required=gaps), limits=Limits())
-    assert {control.name for control in strict.missing} == set(gaps)
-    with pytest.raises(PostureRefused, match=gaps[0]):
+def test_no_gap_is_left_but_the_user_namespace(measured):
+    assert {control.name for control in measured.gaps} <= {"own-user-namespace"}
+
+
+def test_known_gap_is_required_when_the_policy_asks(engine, probe, measured):
+    if not measured.gaps:
+        pytest.skip("this engine maps users to a namespace of their own")
+    strict = measure(engine, probe, posture=Posture(required=("own-user-namespace",)), limits=Limits())
+    assert [control.name for control in strict.missing] == ["own-user-namespace"]
+    with pytest.raises(PostureRefused, match="own-user-namespace"):
         require(strict)
-    require(strict, waived=gaps)
+    require(strict, waived=("own-user-namespace",))
+
+
+def test_list_of_the_engine_is_refused_where_it_leaves_more_open(engine, probe):
+    weaker = measure(engine, probe, posture=Posture(seccomp_profile=ENGINE_DEFAULT), limits=Limits())
+    missing = {control.name for control in weaker.missing}
+    if not missing:
+        pytest.skip("this engine's own list closes all that is required")
+    assert missing & ENGINE_GAPS
+    with pytest.raises(PostureRefused):
+        require(weaker)
+
+
+def test_loopback_opens_the_internet_families_and_nothing_else(engine, probe):
+    opened = measure(engine, probe, posture=Posture(), limits=Limits(), loopback=True)
+    assert opened.held, [(control.name, control.measured) for control in opened.missing]
+    assert {control.name for control in opened.gaps} - {"own-user-namespace"} == {
+        "no-inet-socket",
+        "no-inet6-socket",
+    }
+
+
+def test_what_still_shows_is_listed(measured):
+    shown = [place for place in measured.visible if place.startswith(("/proc", "/sys"))]
+    assert "/proc/cpuinfo" in shown
+    assert len(shown) < 12, shown
 
 
 WEAKER = {
