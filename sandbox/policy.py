@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from runners.admission import AdmissionRules, host_architecture
 from runners.limits import Limits
-from runners.posture import Posture, numeric_user
+from runners.posture import ENGINE_DEFAULT, Posture, numeric_user
 from sandbox.canonical import digest
 from sandbox.errors import PolicyError
 from sandbox.protocol import Protocol
@@ -60,7 +60,10 @@ class Waiver(_Part):
 
 
 class Isolation(_Part):
-    """Choices of isolation; controls that Proctor always requires are not choices and not listed."""
+    """Choices of isolation; controls that Proctor always requires are not choices and not listed.
+
+    ``seccomp_profile``: None is Proctor's own list of system calls, ``engine-default`` the engine's, else a file.
+    """
 
     user: Annotated[str, StringConstraints(pattern=r"^\d{1,9}:\d{1,9}$")] = "65532:65532"
     tmp_executable: bool = False
@@ -160,7 +163,7 @@ class Policy(_Part):
         isolation = self.isolation
         return Posture(
             runtime=self.engine.runtime,
-            seccomp_profile=Path(isolation.seccomp_profile) if isolation.seccomp_profile else None,
+            seccomp_profile=_seccomp_profile(isolation.seccomp_profile),
             user=isolation.user,
             tmp_executable=isolation.tmp_executable,
             required=isolation.required,
@@ -217,6 +220,13 @@ class Policy(_Part):
         if getattr(self.verification, when) == "full" or hold_out_bytes <= self.verification.sample_above:
             return None
         return self.verification.sample_files
+
+
+def _seccomp_profile(choice: str | None) -> Path | Literal["engine-default"] | None:
+    """Read null as Proctor's own list, ENGINE_DEFAULT as itself, anything else as a file."""
+    if choice is None or choice == ENGINE_DEFAULT:
+        return ENGINE_DEFAULT if choice else None
+    return Path(choice)
 
 
 def load_policy(path: Path) -> Policy:

@@ -47,6 +47,19 @@ def test_waivers_end(tmp_path):
     assert policy.posture(date(2026, 2, 1)).waived == ()
 
 
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ("null", None),
+        ("engine-default", "engine-default"),
+        ("/etc/proctor/s.json", Path("/etc/proctor/s.json")),
+    ],
+)
+def test_own_list_of_system_calls_unless_another_is_named(tmp_path, choice, expected):
+    policy = load(tmp_path, f"isolation: {{seccomp_profile: {choice}}}\n")
+    assert policy.posture(date(2026, 1, 1)).seccomp_profile == expected
+
+
 def test_large_holdouts_may_be_sampled(tmp_path):
     policy = load(tmp_path, "verification: {after: sample, sample_above: 1 GiB, sample_files: 7}\n")
     assert policy.sampling(2**31, "before") is None
