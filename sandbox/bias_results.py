@@ -86,7 +86,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heterogeneity:
-    """Test of all levels at once: do they differ by more than chance (chi-square, Cochran's Q)?"""
+    """Test of all levels at once: whether they differ by more than chance (chi-square, Cochran's Q)."""
 
     statistic: float
     degrees: int

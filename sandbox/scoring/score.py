@@ -29,6 +29,7 @@ from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import ScoredCases, count_patients
 from sandbox.scoring.claims import lacking, mark_claims, mark_points, worst_strata
 from sandbox.scoring.estimates import basis_of, undefined
+from sandbox.scoring.gaps import find_gaps
 from sandbox.scoring.operating_points import at_threshold
 from sandbox.scoring.store import Store, labelled_cases, make_store
 from sandbox.scoring.strata import Levels, composition
@@ -144,6 +145,7 @@ def _analyse(
             if cases.n
         ),
         worst=worst_strata(overall, points, strata),
+        bias=find_gaps(everything, store.levels, rule, _cutoffs(protocol), protocol, evaluation),
     )
 
 
@@ -187,10 +189,15 @@ def _overall_only(cases: ScoredCases, protocol: Protocol, evaluation: str) -> tu
     )
 
 
-def _operating_points(cases: ScoredCases, protocol: Protocol) -> tuple[OperatingPointResult, ...]:
+def _cutoffs(protocol: Protocol) -> tuple[tuple[str, float], ...]:
+    """Name and lowest positive score of each operating point."""
     output = protocol.output.score
     # Far below one level of the score: 0.1 + 0.2 must reach a threshold of 0.3.
     tolerance = 1e-9 * (output.maximum - output.minimum)
+    return tuple((point.name, point.threshold - tolerance) for point in protocol.operating_points)
+
+
+def _operating_points(cases: ScoredCases, protocol: Protocol) -> tuple[OperatingPointResult, ...]:
     return tuple(
         at_threshold(
             cases,
@@ -198,9 +205,9 @@ def _operating_points(cases: ScoredCases, protocol: Protocol) -> tuple[Operating
             point.threshold,
             level=protocol.intervals.level,
             method=protocol.intervals.proportion,
-            tolerance=tolerance,
+            tolerance=point.threshold - cutoff,
         )
-        for point in protocol.operating_points
+        for point, (_, cutoff) in zip(protocol.operating_points, _cutoffs(protocol), strict=True)
     )
 
 
