@@ -90,7 +90,27 @@ def parse_answer(line: bytes, case: str, ranges: Mapping[str, NumberRange]) -> A
             return Answer(values=None, refusal=RefusalCode(value["refused"]))
         except ValueError:
             raise CaseFailed(FailureCode.GARBAGE, "the refusal is not in the closed list") from None
-    answer = value["answer"]
+    return Answer(values=checked_values(value["answer"], ranges), refusal=None)
+
+
+def parse_document(content: bytes) -> Any:
+    """Read a JSON file of a container that was not written for Proctor: any value, NaN and Infinity as None.
+
+    Raises:
+        CaseFailed: GARBAGE when it is anything else.
+    """
+    try:
+        return _FILE_DECODER.decode(content.decode("utf-8-sig", "strict"))
+    except (ValueError, RecursionError) as error:
+        raise CaseFailed(FailureCode.GARBAGE, f"not JSON in UTF-8 ({type(error).__name__})") from None
+
+
+def checked_values(answer: object, ranges: Mapping[str, NumberRange]) -> dict[str, float]:
+    """Check that ``answer`` holds exactly the agreed numbers, each within its range.
+
+    Raises:
+        CaseFailed: GARBAGE or OUT_OF_RANGE.
+    """
     if not isinstance(answer, dict) or answer.keys() != ranges.keys():
         raise CaseFailed(FailureCode.GARBAGE, "the answer does not hold exactly the agreed numbers")
     values = {}
@@ -101,7 +121,7 @@ def parse_answer(line: bytes, case: str, ranges: Mapping[str, NumberRange]) -> A
         if not bounds.minimum <= number <= bounds.maximum:
             raise CaseFailed(FailureCode.OUT_OF_RANGE)
         values[name] = float(number)
-    return Answer(values=values, refusal=None)
+    return values
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -131,6 +151,13 @@ def _bounded_float(digits: str) -> float:
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_unique,
     parse_constant=_refuse_constant,
+    parse_int=_bounded_int,
+    parse_float=_bounded_float,
+)
+
+_FILE_DECODER = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_constant=lambda _name: None,
     parse_int=_bounded_int,
     parse_float=_bounded_float,
 )

@@ -62,5 +62,11 @@ class AdmissionRefused(RunnerError):
         self.sentence = sentence
 
 
+class ContractRefused(RunnerError):
+    """An image's contract is not known, not declared in full, or asks for what is not given here."""
+
+    refused: ClassVar[bool] = True
+
+
 class SessionError(RunnerError):
     """A session cannot be carried out for a reason that lies with the host, not with the container."""

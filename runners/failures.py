@@ -23,6 +23,9 @@ class FailureCode(StrEnum):
     OUT_OF_RANGE = "out_of_range"
     FLOOD = "flood"
     REFUSED = "refused"
+    OUTPUT_MISSING = "output_missing"
+    OUTPUT_REFUSED = "output_refused"
+    ERROR_REPORTED = "error_reported"
     NOT_STARTED = "not_started"
     STAGING_FAILED = "staging_failed"
 
@@ -47,7 +50,15 @@ class RefusalCode(StrEnum):
 
 
 # A container that refused a case or answered out of range kept to the protocol and goes on with the next.
-_IN_STEP = frozenset({FailureCode.REFUSED, FailureCode.OUT_OF_RANGE, FailureCode.STAGING_FAILED})
+_IN_STEP = frozenset(
+    {
+        FailureCode.REFUSED,
+        FailureCode.OUT_OF_RANGE,
+        FailureCode.STAGING_FAILED,
+        FailureCode.OUTPUT_MISSING,
+        FailureCode.ERROR_REPORTED,
+    }
+)
 
 _SENTENCES = {
     FailureCode.TIMEOUT: "The container did not answer the case within the time allowed for one case.",
@@ -61,6 +72,9 @@ _SENTENCES = {
     FailureCode.OUT_OF_RANGE: "The answer held a value outside the range that the protocol declares.",
     FailureCode.FLOOD: "The container wrote far more output than an answer needs.",
     FailureCode.REFUSED: "The container declined to answer the case.",
+    FailureCode.OUTPUT_MISSING: "The container ended without an error, but its output has no answer to the case.",
+    FailureCode.OUTPUT_REFUSED: "The output holds links, special files, or more than an answer may be.",
+    FailureCode.ERROR_REPORTED: "The container said by its status that it failed on the case.",
     FailureCode.NOT_STARTED: (
         "The case was not asked: the container did not become ready, or failed too often in a row."
     ),

@@ -67,6 +67,15 @@ def echo_image(engine: Engine) -> MadeImage:
     return _program_image(engine, PROGRAMS / "echo.c")
 
 
+def loopback_image(engine: Engine) -> MadeImage:
+    """Find or make the image of the helper that asks a server over loopback (``contracts/loopback.c``).
+
+    Raises:
+        ImageError: there is no C compiler.
+    """
+    return _program_image(engine, Path(__file__).parent / "contracts" / "loopback.c")
+
+
 def _program_image(engine: Engine, source: Path) -> MadeImage:
     name = source.stem
     recipe = {"source": source.read_bytes(), "compile": " ".join(_COMPILE).encode()}

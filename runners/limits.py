@@ -21,6 +21,9 @@ class Limits:
         tmp_inodes: files and directories in ``/tmp``.
         shm_bytes: size of ``/dev/shm`` (it counts towards ``memory_bytes``).
         shm_inodes: files in ``/dev/shm``.
+        output_bytes: size of the output folder, for contracts that have one (it counts towards
+            ``memory_bytes``).
+        output_inodes: files and directories in the output folder.
         open_files: open files per process.
         seconds_to_ready: from start to the ready line, model loading included.
         seconds_per_case: from question to answer.
@@ -43,6 +46,8 @@ class Limits:
     tmp_inodes: int = 20_000
     shm_bytes: int = 64 * MIB
     shm_inodes: int = 1_024
+    output_bytes: int = 64 * MIB
+    output_inodes: int = 4_096
     open_files: int = 1_024
     seconds_to_ready: float = 120.0
     seconds_per_case: float = 10.0

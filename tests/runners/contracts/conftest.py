@@ -1,0 +1,176 @@
+"""Containers in each contract's own style, built on the base image, and a way to run them."""
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from runners.contracts.declaration import read_document
+from runners.contracts.interface import ContractRun, ImageDeclaration
+from runners.contracts.registry import CONTRACTS, Declared, declare
+from runners.images import build_image
+from runners.limits import MIB, Limits
+from runners.posture import Posture
+from runners.worker import CaseInput
+
+VENDORS = Path(__file__).parent / "vendors"
+SCORE = {"output": {"score": {"minimum": 0, "maximum": 1}}}
+GC_INPUTS = {
+    "inputs": [
+        {"slug": "chest-x-ray", "kind": "DICOM Image Set", "relative_path": "images/chest-x-ray"},
+        {
+            "slug": "clinical-information",
+            "kind": "Anything",
+            "relative_path": "clinical-information.json",
+            "value": {"protocol": "routine"},
+        },
+    ]
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """A contract as a vendor would declare it, and the container that goes with it."""
+
+    program: str
+    contract: str
+    answer: str | None = None
+    document: dict | None = None
+    labels: dict = field(default_factory=dict)
+    manifests: dict = field(default_factory=dict)
+    dockerfile: str = ""
+
+    def declared(self) -> Declared:
+        image = ImageDeclaration(
+            labels=self.labels,
+            manifests={path: (VENDORS / name).read_text() for path, name in self.manifests.items()},
+        )
+        # What the image says of itself is enough where the contract has a way to say it.
+        named = None if self.labels or self.manifests else self.contract
+        return declare(image, contract=named, document=self.document, answer=self.answer)
+
+
+def map_style(generation):
+    path = f"etc/{generation}/app.json"
+    return Style(
+        program="map_app.py",
+        contract="map",
+        answer="result.json#/findings/0/probability",
+        manifests={path: f"{generation}_app.json"},
+        dockerfile=f"COPY entrypoint.sh /app/\nCOPY {generation}_app.json /{path}\n",
+    )
+
+
+STYLES = {
+    "files-case": Style(program="files_case.py", contract="files"),
+    "files-set": Style(
+        program="files_set.py",
+        contract="files",
+        document={
+            "contract": "files/1",
+            "unit": "set",
+            "input": "/data/in",
+            "output": "/data/out",
+            "answer": "{case}.json",
+        },
+    ),
+    "gc-exec": Style(
+        program="gc_exec.py",
+        contract="grand-challenge",
+        answer="malignancy-likelihood.json",
+        document=GC_INPUTS,
+    ),
+    "gc-invoke": Style(
+        program="gc_invoke.py",
+        contract="grand-challenge",
+        answer="malignancy-likelihood.json",
+        document=GC_INPUTS,
+        labels={"org.grand-challenge.api-method": "Invoke"},
+    ),
+    "medperf": Style(
+        program="medperf_infer.py",
+        contract="medperf",
+        answer="predictions.csv#case=probability",
+        document=read_document((VENDORS / "container_config.yaml").read_bytes()),
+    ),
+    "map-holoscan": map_style("holoscan"),
+    "map-monai": map_style("monai"),
+}
+
+
+@pytest.fixture(scope="session")
+def image(engine):
+    """Return a function from the name of a style to the id of its image."""
+
+    def build(name):
+        style = STYLES[name]
+        shared = {"model.py", "gc_exec.py", style.program, "entrypoint.sh", *style.manifests.values()}
+        files = {path: (VENDORS / path).read_bytes() for path in shared}
+        labels = "".join(f'LABEL {key}="{value}"\n' for key, value in style.labels.items())
+        files["Dockerfile"] = (
+            f"FROM proctor/base\nCOPY *.py /app/\n{style.dockerfile}{labels}WORKDIR /app\nUSER 65532:65532\n"
+            f'ENTRYPOINT ["python3", "/app/{style.program}"]\n'
+        ).encode()
+        return build_image(engine, f"proctor/test-{name}", files).digest
+
+    return build
+
+
+@pytest.fixture
+def limits():
+    return Limits(
+        memory_bytes=128 * MIB,
+        tmp_bytes=8 * MIB,
+        shm_bytes=8 * MIB,
+        output_bytes=16 * MIB,
+        pids=32,
+        seconds_to_ready=2.5,
+        seconds_per_case=1.5,
+        stray_bytes=4 * MIB,
+    )
+
+
+@pytest.fixture
+def put(engine, image, tmp_path, limits):
+    """Return a function that puts cases, by the words in their files, to the container of a style."""
+
+    def run(name, words, *, limits=limits, on_event=lambda event: None, **changes):
+        style, root = STYLES[name], tmp_path / f"input-{time.monotonic_ns()}"
+        root.mkdir()
+        declared = style.declared()
+        assert declared.contract == style.contract
+        # What runs comes out of the submission's record.
+        settings = json.loads(json.dumps(declared.settings))
+        request = ContractRun(
+            engine=engine,
+            image=image(name),
+            posture=Posture(),
+            limits=limits,
+            input_root=root,
+            task=SCORE,
+            settings=settings,
+            answer=declared.location,
+            user="65532:65532",
+            on_event=on_event,
+        )
+        request = replace(request, **changes)
+        staged = tmp_path / "staged"
+        outcomes = list(CONTRACTS[style.contract].run(request, (stage(staged, word) for word in words)))
+        assert list(root.iterdir()) == []
+        assert list(staged.iterdir()) == []
+        return outcomes
+
+    return run
+
+
+def stage(folder, name):
+    directory = folder / name
+    directory.mkdir(parents=True)
+    # A name such as ``c0_25`` stands for the score 0.25, so that names stay pseudonyms.
+    word = name.split("-")[0]
+    (directory / "000001.dcm").write_text(
+        word.removeprefix("c").replace("_", ".") if word[1:2].isdigit() else word
+    )
+    return CaseInput(case=name, directory=directory, files=("000001.dcm",))

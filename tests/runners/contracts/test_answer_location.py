@@ -1,0 +1,117 @@
+"""Where the answer is: what may be declared, and what is read there."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runners.answers import NumberRange
+from runners.contracts.answer_location import located_answer, parse_location
+from runners.errors import ContractRefused
+from runners.failures import CaseFailed, FailureCode, RefusalCode
+
+ONE = {"score": NumberRange(minimum=0, maximum=1)}
+TWO = ONE | {"risk": NumberRange(minimum=0, maximum=10)}
+
+
+def read(text, content, ranges=ONE, case="c1"):
+    return located_answer(content.encode(), parse_location(text), case, ranges)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "answer",
+        "answer.txt",
+        "/answer.json",
+        "../answer.json",
+        "a/../b.json",
+        ".hidden.json",
+        "answer.json#score",
+        "answer.json#/a~2b",
+        "answer.csv",
+        "answer.csv#score",
+        "answer.csv#=score",
+        "{other}.json",
+        "answer.json#/{x}",
+        "a\n.json",
+        "a.json\n",
+    ],
+)
+def test_places_that_cannot_be_declared(text):
+    with pytest.raises(ContractRefused):
+        parse_location(text)
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "score"),
+    [
+        ("a.json", "0.25", 0.25),
+        ("a.json", "1", 1.0),
+        ("sub/a.json#/s", '{"s": 0.5}', 0.5),
+        ("a.json#/s/1/p", '{"s": [0, {"p": 0.5}]}', 0.5),
+        ("a.json#/a~1b/m~0n", '{"a/b": {"m~n": 0.5}}', 0.5),
+        ("a.json#/", '{"": 0.5}', 0.5),
+        ("a.json#/{case}", '{"c1": 0.5, "c10": 0.1}', 0.5),
+        ("a.json", '{"score": 0.5}', 0.5),
+        ("a.json#/x", '{"x": 0.5, "y": NaN}', 0.5),
+        ("a.csv#id=p", "id,p\nc0,0.1\nc1,0.5\n", 0.5),
+        ("a.csv#id=p", "\ufeffp,id\r\n0.5,c1\r\n", 0.5),
+        ("a.csv#id=p", 'id,note,p\nc1,"a,b",5e-1\n', 0.5),
+    ],
+)
+def test_numbers_at_their_places(place, content, score):
+    assert read(place, content).values == {"score": score}
+
+
+def test_several_numbers_and_refusals():
+    assert read("a.json", '{"risk": 3, "score": 1}', TWO).values == {"score": 1.0, "risk": 3.0}
+    assert read("a.json", '{"refused": "poor_quality"}').refusal is RefusalCode.POOR_QUALITY
+
+
+@pytest.mark.parametrize(
+    ("place", "content", "code"),
+    [
+        ("a.json", "", FailureCode.GARBAGE),
+        ("a.json", "[" * 100_000, FailureCode.GARBAGE),
+        ("a.json", "9" * 5_000, FailureCode.GARBAGE),
+        ("a.json", "1e999", FailureCode.GARBAGE),
+        ("a.json", "true", FailureCode.GARBAGE),
+        ("a.json", "null", FailureCode.GARBAGE),
+        ("a.json", "NaN", FailureCode.GARBAGE),
+        ("a.json", '"0.5"', FailureCode.GARBAGE),
+        ("a.json", "[0.5]", FailureCode.GARBAGE),
+        ("a.json", '{"score": 0.5, "more": 1}', FailureCode.GARBAGE),
+        ("a.json", '{"refused": "excuse"}', FailureCode.GARBAGE),
+        ("a.json", '{"refused": []}', FailureCode.GARBAGE),
+        ("a.json#/s", '{"s": 1, "s": 0}', FailureCode.GARBAGE),
+        ("a.json", "2", FailureCode.OUT_OF_RANGE),
+        ("a.json", "-0.0001", FailureCode.OUT_OF_RANGE),
+        ("a.json#/s", "{}", FailureCode.OUTPUT_MISSING),
+        ("a.json#/0", "0.5", FailureCode.OUTPUT_MISSING),
+        ("a.json#/01", "[0, 0.5]", FailureCode.OUTPUT_MISSING),
+        ("a.json#/-1", "[0, 0.5]", FailureCode.OUTPUT_MISSING),
+        ("a.csv#id=p", "", FailureCode.GARBAGE),
+        ("a.csv#id=p", "id,id,p\nc1,c1,0.5\n", FailureCode.GARBAGE),
+        ("a.csv#id=p", "id,p\nc1,0.5\nc1,0.6\n", FailureCode.GARBAGE),
+        ("a.csv#id=p", "id,p\nc1,\n", FailureCode.GARBAGE),
+        ("a.csv#id=p", "id,p\nc1,1_0\n", FailureCode.GARBAGE),
+        ("a.csv#id=p", "id,p\nc1,nan\n", FailureCode.OUT_OF_RANGE),
+        ("a.csv#id=p", "id,p\nc1,inf\n", FailureCode.OUT_OF_RANGE),
+        ("a.csv#id=p", "id,p\nc10,0.5\n", FailureCode.OUTPUT_MISSING),
+        ("a.csv#id=p", "id,p\nc1\n", FailureCode.OUTPUT_MISSING),
+    ],
+)
+def test_everything_else_is_a_failure_of_the_case(place, content, code):
+    with pytest.raises(CaseFailed) as caught:
+        read(place, content)
+    assert caught.value.code is code
+
+
+@given(content=st.binary(max_size=200), place=st.sampled_from(["a.json", "a.json#/s/0", "a.csv#id=p"]))
+def test_any_bytes_are_an_answer_or_a_failure(content, place):
+    try:
+        answer = located_answer(content, parse_location(place), "c1", ONE)
+    except CaseFailed:
+        return
+    assert answer.refusal is not None or 0 <= answer.values["score"] <= 1

@@ -1,0 +1,140 @@
+"""One suite for all contracts: each must pass it with a container written in that contract's own style."""
+
+import os
+import time
+from dataclasses import replace
+
+import pytest
+
+from runners.contracts.output_folder import _parent
+from runners.errors import PostureRefused
+from runners.failures import FailureCode
+from runners.leftovers import LABEL_OWNER
+
+pytestmark = [pytest.mark.engine]
+
+PER_CASE = ("files-case", "gc-exec", "gc-invoke", "map-holoscan", "map-monai")
+WHOLE_SET = ("files-set", "medperf")
+
+EXPECTED = {
+    "c0_25-a": None,
+    "nothing-1": FailureCode.OUTPUT_MISSING,
+    "c0_25-b": None,
+    "range-1": FailureCode.OUT_OF_RANGE,
+    "garbage-1": FailureCode.GARBAGE,
+    "text-1": FailureCode.GARBAGE,
+    "link-1": FailureCode.OUTPUT_REFUSED,
+    "large-1": FailureCode.OUTPUT_REFUSED,
+    "crash-1": FailureCode.CRASHED,
+    "noise-1": FailureCode.FLOOD,
+    "c0_75-a": None,
+    "memory-1": FailureCode.OUT_OF_MEMORY,
+    "slow-1": FailureCode.TIMEOUT,
+    "c1-b": None,
+}
+# An application package cannot say by its exit code that it failed: what is missing is all that shows.
+NOT_SAID = {"crash-1": FailureCode.OUTPUT_MISSING}
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(engine):
+    yield
+    mine = f"/{os.getpid()}/"
+    assert [item for item in engine.labelled(LABEL_OWNER) if mine in item.labels[LABEL_OWNER]] == []
+    assert list(_parent().glob(f"{os.getpid()}-*")) == []
+
+
+def score(name):
+    return float(name.split("-")[0].removeprefix("c").replace("_", "."))
+
+
+@pytest.mark.parametrize("style", PER_CASE)
+def test_each_failure_has_its_code_and_the_run_goes_on(put, style):
+    outcomes = {outcome.case: outcome for outcome in put(style, EXPECTED)}
+    expected = EXPECTED | (NOT_SAID if style.startswith("map") else {})
+    if style.startswith("map"):
+        # Its results are objects; a bare number stands at no declared place.
+        expected |= dict.fromkeys(("text-1",), FailureCode.OUTPUT_MISSING)
+        expected |= dict.fromkeys(("range-1",), FailureCode.OUTPUT_MISSING)
+    assert {name: outcome.failure for name, outcome in outcomes.items()} == expected
+    for name, code in expected.items():
+        if code is None:
+            assert outcomes[name].answer == {"score": score(name)}
+            assert outcomes[name].container > 0
+
+
+@pytest.mark.parametrize("style", WHOLE_SET)
+def test_one_container_answers_the_whole_set(put, style):
+    names = [f"c0_{number}-{number}" for number in range(1, 8)]
+    outcomes = put(style, [*names, "nothing-1", "range-1", "text-1"])
+    assert [outcome.answer for outcome in outcomes[:7]] == [{"score": score(name)} for name in names]
+    assert {outcome.container for outcome in outcomes} == {1}
+    codes = [outcome.failure for outcome in outcomes[7:]]
+    assert codes == [FailureCode.OUTPUT_MISSING, FailureCode.OUT_OF_RANGE, FailureCode.GARBAGE]
+
+
+@pytest.mark.parametrize("style", WHOLE_SET)
+def test_answers_written_before_a_crash_stand(put, style):
+    outcomes = put(style, ["c0_1-a", "c0_2-b", "crash-1", "d"])
+    assert [outcome.failure for outcome in outcomes] == [None, None, FailureCode.CRASHED, FailureCode.CRASHED]
+
+
+@pytest.mark.parametrize("style", WHOLE_SET)
+def test_whole_set_has_the_clock_of_the_run(put, style, limits):
+    outcomes = put(style, ["slow-1", "slow-2"], limits=replace(limits, seconds_per_run=1.5))
+    assert {outcome.failure for outcome in outcomes} == {FailureCode.TIMEOUT}
+
+
+def test_server_is_warm_and_sees_one_case_at_a_time(put):
+    outcomes = put("gc-invoke", [f"c0_{number}-{number}" for number in range(1, 9)])
+    assert [outcome.failure for outcome in outcomes] == [None] * 8
+    assert {outcome.container for outcome in outcomes} == {1}
+
+
+def test_error_status_keeps_a_healthy_server(put):
+    outcomes = put("gc-invoke", ["c0_1-a", "error-1", "c0_2-b"])
+    assert [outcome.failure for outcome in outcomes] == [None, FailureCode.ERROR_REPORTED, None]
+    assert {outcome.container for outcome in outcomes} == {1}
+
+
+@pytest.mark.parametrize("style", PER_CASE)
+def test_dead_submission_is_given_up(put, style, limits):
+    events = []
+    few = replace(limits, failures_in_a_row=2)
+    words = [f"noise-{number}" for number in range(5)]
+    outcomes = put(style, words, limits=few, on_event=events.append)
+    assert [outcome.failure for outcome in outcomes] == [FailureCode.FLOOD] * 2 + [
+        FailureCode.NOT_STARTED
+    ] * 3
+    assert any(event.kind == "lost" and event.log_tail for event in events)
+
+
+def test_time_of_the_run_is_shared(put, limits):
+    outcomes = put("files-case", ["slow-1", "c0_1-a"], limits=replace(limits, seconds_per_run=1.0))
+    assert [outcome.failure for outcome in outcomes] == [FailureCode.RUN_TIMEOUT] * 2
+
+
+def test_without_the_right_to_mount_nothing_runs(put, monkeypatch):
+    class NoMount:
+        def mount(self, *_):
+            import ctypes
+            import errno
+
+            ctypes.set_errno(errno.EPERM)
+            return -1
+
+    monkeypatch.setattr("runners.contracts.output_folder._libc", NoMount)
+    with pytest.raises(PostureRefused, match="only root may mount"):
+        put("files-case", ["c0_1-a"])
+
+
+def test_closing_a_run_early_leaves_nothing(put, engine):
+    began = time.monotonic()
+    with pytest.raises(RuntimeError):
+        put("gc-invoke", broken_source())
+    assert time.monotonic() - began < 20
+
+
+def broken_source():
+    yield "c0_1-a"
+    raise RuntimeError
