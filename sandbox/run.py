@@ -20,6 +20,7 @@ from runners.failures import FailureCode
 from runners.limits import Limits
 from runners.posture import Posture
 from runners.worker import CaseInput, CaseOutcome, SessionEvent, run_cases
+from sandbox.ahead import ahead
 from sandbox.journal import Ended, Journal
 from sandbox.predictions import level
 from sandbox.protocol import Protocol
@@ -83,7 +84,7 @@ def run_submission(
     }
     staging = work / "staging"
     staging.mkdir()
-    guard, source_guard = threading.Lock(), threading.Lock()
+    guard = threading.Lock()
 
     def end(item: Ended) -> None:
         with guard:
@@ -91,23 +92,23 @@ def run_submission(
             if progress:
                 progress(len(journal.ended), total)
 
-    with Stager(
-        locked,
-        run_key=key,
-        attributes=protocol.input.attributes,
-        destination=staging,
-        ahead=_AHEAD * containers,
-    ) as stager:
+    with contextlib.ExitStack() as stack:
+        stager = stack.enter_context(
+            Stager(
+                locked,
+                run_key=key,
+                attributes=protocol.input.attributes,
+                destination=staging,
+                ahead=_AHEAD * containers,
+            )
+        )
         names = {stager.pseudonym(case_id): case_id for case_id in locked.cases["case_id"].to_pylist()}
-        source = stager.stage({name for name, case_id in names.items() if case_id not in journal.ended})
+        waiting = {name for name, case_id in names.items() if case_id not in journal.ended}
+        source = stack.enter_context(ahead(stager.stage(waiting), _AHEAD * containers))
 
         def staged() -> Iterator[CaseInput]:
             """Cases for one container, taken from the one source that all of them share."""
-            while True:
-                with source_guard:
-                    item = next(source, None)
-                if item is None:
-                    return
+            for item in source:
                 if isinstance(item, StagingFailure):
                     end(_not_staged(item))
                 else:
