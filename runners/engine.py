@@ -291,16 +291,6 @@ class Engine:
         with contextlib.suppress(_NotFound, _Conflict), _translated("kill a container"):
             self._api.kill(container)
 
-    def pause(self, container: str) -> None:
-        """Freeze every process of the container where it stands."""
-        with _translated("freeze a container"):
-            self._api.pause(container)
-
-    def unpause(self, container: str) -> None:
-        """Let a frozen container go on."""
-        with _translated("let a frozen container go on"):
-            self._api.unpause(container)
-
     def remove(self, container: str) -> None:
         """Kill and remove the container with its volumes, if it is there."""
         with contextlib.suppress(_NotFound, _Conflict), _translated("remove a container"):

@@ -68,12 +68,12 @@ def echo_image(engine: Engine) -> MadeImage:
 
 
 def loopback_image(engine: Engine) -> MadeImage:
-    """Find or make the image of the helper that asks a server over loopback (``contracts/loopback.c``).
+    """Find or make the image of the helper that asks a server over loopback (``probe/loopback.c``).
 
     Raises:
         ImageError: there is no C compiler.
     """
-    return _program_image(engine, Path(__file__).parent / "contracts" / "loopback.c")
+    return _program_image(engine, PROGRAMS / "loopback.c")
 
 
 def _program_image(engine: Engine, source: Path) -> MadeImage:

@@ -1,7 +1,8 @@
 """Grand Challenge's ``invoke``: one warm server, ``POST /invoke`` once for each case, answered with 201.
 
-Between cases the container is frozen: its input changes, its output is collected and emptied while none of its
-processes can run.
+The server lives while its output is read, so nothing stops it from writing on: the collector is made for that, and
+an output folder that cannot be emptied ends the container. Freezing it meanwhile is not done, because engines lose
+count of freezing and thawing in quick succession (Docker 20.10 reports a thawed container as frozen).
 """
 
 from __future__ import annotations
@@ -93,7 +94,6 @@ class _Served:
         self._ranges = answer_ranges(run.task)
         self._seconds_left = run.limits.seconds_per_run
         self._server: Server | None = None
-        self._frozen = False
         self._container = self._lost_in_a_row = self._starts_failed = 0
 
     def case(self, case: CaseInput, place: Path) -> CaseOutcome:
@@ -136,14 +136,11 @@ class _Served:
             self._discard("stopped", "")
 
     def _ask(self, server: Server, case: str) -> Answer:
-        """Return the answer; the server is frozen afterwards, its output empty."""
+        """Return the answer; the output is empty afterwards."""
         limits = self._run.limits
         within = min(limits.seconds_per_case, self._seconds_left)
         if within <= 0:
             raise CaseFailed(FailureCode.RUN_TIMEOUT)
-        if self._frozen:
-            server.thaw()
-            self._frozen = False
         server.begin_case()
         status = server.ask("POST", "/invoke", within)
         if status == 0:
@@ -152,8 +149,6 @@ class _Served:
             raise CaseFailed(FailureCode.RUN_TIMEOUT, failure.detail) if late else failure
         if status != _CREATED and server.ask("GET", "/health", _SECONDS_FOR_HEALTH) != _HEALTHY:
             raise CaseFailed(FailureCode.CRASHED, f"status {status}, and not healthy since")
-        server.freeze()
-        self._frozen = True
         try:
             if status != _CREATED:
                 raise CaseFailed(FailureCode.ERROR_REPORTED, f"status {status}")
@@ -184,7 +179,7 @@ class _Served:
             if self._seconds_left <= 0:
                 raise CaseFailed(FailureCode.RUN_TIMEOUT)
             self._container += 1
-            self._server, self._frozen = Server(self._run.engine, limits), False
+            self._server = Server(self._run.engine, limits)
             began = time.monotonic()
             try:
                 self._start(self._server, began + min(limits.seconds_to_ready, self._seconds_left))

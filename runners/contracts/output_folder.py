@@ -72,7 +72,7 @@ class OutputFolder:
         return self.path
 
     def empty(self) -> None:
-        """Remove what is in it, while a container that has it mounted is frozen.
+        """Remove what is in it, although a container that has it mounted may work against that.
 
         Raises:
             OSError: something cannot be removed.

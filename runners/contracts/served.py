@@ -106,14 +106,6 @@ class Server:
             return CaseFailed(FailureCode.OUT_OF_MEMORY, "a process was stopped for lack of memory")
         return CaseFailed(FailureCode.TIMEOUT)
 
-    def freeze(self) -> None:
-        """Stop every process of the server where it stands; nothing changes below the collector's hands."""
-        self._engine.pause(self.name)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._engine.unpause(self.name)
-
     def stop(self) -> None:
         """Remove both containers."""
         try:

@@ -1,7 +1,7 @@
 """A Grand Challenge algorithm after the platform's template: the handler is chosen by the slugs of the inputs."""
 
 # Written in the style of such containers, not in ours.
-# ruff: noqa: PTH, SIM115
+# ruff: noqa: PTH123, PTH207
 
 import json
 from glob import glob

@@ -1,7 +1,7 @@
 """The same algorithm as a server: ``GET /health`` and ``POST /invoke`` on port 4743."""
 
 # Written in the style of such containers, not in ours.
-# ruff: noqa: PTH, SIM115
+# ruff: noqa: PTH208
 
 import os
 import sys
