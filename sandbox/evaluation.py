@@ -18,7 +18,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
@@ -46,6 +45,7 @@ from sandbox.run import RunTally, failure_counts, run_key, run_submission
 from sandbox.scored import scored_cases
 from sandbox.scoring.score import StepCounts, score
 from sandbox.selfcheck import run_selfchecks
+from sandbox.staging_place import remove_work, work_folder
 from sandbox.submissions import Submission
 from sandbox.version import code_digest, package_version
 from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_atomic, write_json
@@ -194,9 +194,7 @@ class _Steps:
             )
 
     def _ask(self, engine: Engine, journal: Journal) -> RunTally:
-        work = self._folder / "work"
-        shutil.rmtree(work, ignore_errors=True)
-        work.mkdir(mode=0o700)
+        work = work_folder(self._folder, self._locked, containers=self._policy.run.containers)
         try:
             with self._progress(f"asking {self._submission.vendor}") as bar:
                 return run_submission(
@@ -214,7 +212,7 @@ class _Steps:
                     progress=bar,
                 )
         finally:
-            shutil.rmtree(work, ignore_errors=True)
+            remove_work(self._folder)
             self._enter_access(len(journal.ended))
 
     def _predict(self, journal: Journal) -> None:

@@ -25,7 +25,7 @@ from sandbox.journal import Ended, Journal
 from sandbox.predictions import level
 from sandbox.protocol import Protocol
 
-_AHEAD = 16
+AHEAD = 16
 """Cases staged ahead of each container: staging hides behind the container's own time."""
 
 
@@ -99,12 +99,12 @@ def run_submission(
                 run_key=key,
                 attributes=protocol.input.attributes,
                 destination=staging,
-                ahead=_AHEAD * containers,
+                ahead=AHEAD * containers,
             )
         )
         names = {stager.pseudonym(case_id): case_id for case_id in locked.cases["case_id"].to_pylist()}
         waiting = {name for name, case_id in names.items() if case_id not in journal.ended}
-        source = stack.enter_context(ahead(stager.stage(waiting), _AHEAD * containers))
+        source = stack.enter_context(ahead(stager.stage(waiting), AHEAD * containers))
 
         def staged() -> Iterator[CaseInput]:
             """Cases for one container, taken from the one source that all of them share."""

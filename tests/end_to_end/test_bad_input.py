@@ -1,5 +1,6 @@
 """What users get wrong: one clear sentence, the right exit code, the workspace intact."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -154,3 +155,49 @@ def test_the_module_runs_as_a_command():
         [sys.executable, "-m", "sandbox", "--help"], capture_output=True, text=True, check=True
     )
     assert "examination hall" in done.stdout
+
+
+def test_an_engine_without_a_required_control_refuses_the_run(site, admitted, capsys):
+    admitted("perfect", site.labels)
+    policy = site.home / "policy.yaml"
+    policy.write_text(policy.read_text().replace("required: []", "required: [own-user-namespace]"))
+    assert main(["doctor"]) == 3
+    assert "own-user-namespace" in capsys.readouterr().out
+    assert main(evaluate(site, "perfect")) == 3
+    assert "own-user-namespace" in complaint(capsys)
+    with open_ledger(open_workspace(site.home)) as ledger:
+        assert ledger.find(kind="evaluation-started") == []
+
+
+def test_duplicates_refuse_the_lock_until_left_out_with_a_reason(plain_site, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PROCTOR_HOME", str(tmp_path / "home"))
+    data = tmp_path / "data"
+    shutil.copytree(plain_site.data, data)
+    first = sorted((data / "dicom").rglob("*.dcm"))[0]
+    shutil.copyfile(first, first.with_name("copy.dcm"))
+    (data / "dicom" / "notes.txt").write_text("not DICOM")
+    reference = ["--reference", str(data / "reference.yaml")]
+    assert main(["-q", "init"]) == 0
+    assert main(["-q", "holdout", "ingest", str(data / "dicom"), "--name", "cxr", *reference]) == 0
+    assert main(["holdout", "lock", "cxr"]) == 3
+    text = complaint(capsys)
+    assert "byte_equal" in text
+    assert "not dicom" in text
+    assert main(["holdout", "lock", "cxr", "--exclude", "not_dicom="]) == 2
+    reasons = ["--exclude", "not_dicom=a note", "--exclude", "byte_equal=copied twice"]
+    reasons += ["--exclude", "repeated_sop_instance_uid=copied twice"]
+    capsys.readouterr()
+    assert main(["--json", "-q", "holdout", "lock", "cxr", *reasons]) == 0
+    left_out = {item["code"]: item for item in json.loads(capsys.readouterr().out)["left_out"]}
+    assert left_out["not_dicom"] == {"code": "not_dicom", "reason": "a note", "files": 1}
+
+
+def test_a_criterion_on_a_level_without_cases_is_refused_before_the_run(plain_site, tmp_path, capsys):
+    wrong = tmp_path / "wrong.yaml"
+    criterion = "{name: none, metric: sensitivity, operating_point: default, bound: lower, at_least: 0.5, "
+    criterion += "stratum: {attribute: patient_age_years, level: 0 to <1}}"
+    text = plain_site.protocol.read_text()
+    text = text.replace("strata: [", "strata: [{attribute: patient_age_years, bands: [0, 1, 120]}, ")
+    wrong.write_text(text.replace("acceptance: [", f"acceptance: [{criterion}, "))
+    assert main(["protocol", "check", str(wrong), "--holdout", "cxr"]) == 3
+    assert "no case has this level of patient_age_years" in complaint(capsys)

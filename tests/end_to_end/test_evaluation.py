@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
@@ -16,6 +15,7 @@ from runners.leftovers import LABEL_OWNER
 from sandbox.commands.main import main
 from sandbox.evaluation import evaluations
 from sandbox.results import from_json
+from sandbox.staging_place import _in_memory, _on_disk
 from sandbox.workspace import open_ledger, open_workspace
 
 pytestmark = pytest.mark.engine
@@ -34,6 +34,10 @@ def auroc(item):
     results = from_json((item.folder / "results.json").read_bytes())
     (estimate,) = [each for each in results.analysis().estimates if each.metric == "auroc"]
     return estimate
+
+
+def left_behind(folder):
+    return [path for path in (_on_disk(folder), _in_memory(folder)) if path.exists()]
 
 
 def background(arguments):
@@ -107,7 +111,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(site, admitted, engin
         assert ledger.verify_all().held
     assert used == len(site.labels)
     assert engine.labelled(LABEL_OWNER) == []
-    assert not (resumed.folder / "work").exists()
+    assert left_behind(resumed.folder) == []
 
 
 def test_an_interrupt_says_so_and_the_command_goes_on(site, admitted):
@@ -167,7 +171,7 @@ def test_what_a_container_saw_is_gone_afterwards(site, admitted):
     admitted("perfect", site.labels)
     assert main(["-q", *evaluate(site, "perfect")]) == 0
     assert list(site.home.rglob("*.dcm")) == []
-    assert not any(path.name == "work" for path in Path(site.home).rglob("work"))
+    assert left_behind(only_evaluation(site).folder) == []
 
 
 def test_mlflow_shows_the_evaluation_and_its_failure_stops_nothing(site, admitted, capsys):
