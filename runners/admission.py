@@ -23,10 +23,12 @@ from runners.archive_process import REFUSED
 from runners.engine import Engine
 from runners.errors import AdmissionRefused, RunnerError
 from runners.limits import GIB
-from runners.refusals import RefusalReason
+from runners.packages import Package
+from runners.refusals import ArchiveRefused, RefusalReason
+from runners.signature import signer
 
 REPOSITORY = "proctor/submission"
-_FACT_BYTES = 16 << 20
+_FACT_BYTES = 64 << 20
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "AMD64": "amd64"}
 
 
@@ -39,7 +41,9 @@ def host_architecture() -> str:
 class AdmissionRules:
     """An institution's rules on images; sizes in bytes, uncompressed.
 
-    ``seconds`` and ``memory_bytes`` bound the reading itself.
+    ``seconds`` and ``memory_bytes`` bound the reading itself. ``signature_keys`` are public keys in PEM, one of
+    which must have signed the digest; none: no signature is asked for. Set-user-id files have no effect under the
+    posture (no new privileges), so they are noted; they cannot be stripped, since that would make another image.
     """
 
     architecture: str = field(default_factory=host_architecture)
@@ -50,6 +54,8 @@ class AdmissionRules:
     files: int = 2_000_000
     seconds: int = 1_800
     memory_bytes: int = GIB
+    refuse_set_user_id: bool = False
+    signature_keys: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +69,9 @@ class AdmittedImage:
         size: bytes of all layers, uncompressed.
         environment: names of the image's variables.
         warnings: codes of what is harmless under the posture, but worth a look.
+        labels, manifests: how the image says that it wants to be run (:mod:`runners.contracts`).
+        packages: what its package databases list.
+        signed_by: fingerprint of the key that signed the digest, when a signature was asked for.
     """
 
     digest: str
@@ -80,10 +89,19 @@ class AdmittedImage:
     warnings: tuple[str, ...]
     archive_sha256: str
     archive_bytes: int
+    labels: dict[str, str] = field(default_factory=dict)
+    manifests: dict[str, str] = field(default_factory=dict)
+    packages: tuple[Package, ...] = ()
+    signed_by: str | None = None
 
 
-def read_archive(path: Path, rules: AdmissionRules | None = None) -> AdmittedImage:
-    """Check an archive of ``docker save``, plain or gzip, without running or unpacking it.
+def read_archive(
+    path: Path, rules: AdmissionRules | None = None, *, signature: bytes | None = None
+) -> AdmittedImage:
+    """Check an archive of ``docker save`` or an OCI archive, without running or unpacking it.
+
+    Either may be plain, gzip or Zstandard. ``signature`` is the content of a signature file
+    (:mod:`runners.signature`), read only when the rules ask for one.
 
     Raises:
         AdmissionRefused: a check does not hold; code and sentence are fit for the vendor.
@@ -102,9 +120,17 @@ def read_archive(path: Path, rules: AdmissionRules | None = None) -> AdmittedIma
         content = output.read(_FACT_BYTES)
     facts: dict[str, Any] = json.loads(content)
     lists = ("entrypoint", "command", "environment", "layers", "warnings")
-    return AdmittedImage(
-        **(facts | {name: tuple(facts[name]) for name in lists}), archive_sha256=sha256, archive_bytes=size
+    facts |= {name: tuple(facts[name]) for name in lists}
+    facts["packages"] = tuple(
+        Package(kind=kind, name=name, version=version) for kind, name, version in facts["packages"]
     )
+    signed_by = None
+    if rules.signature_keys:
+        try:
+            signed_by = signer(facts["digest"], signature, rules.signature_keys)
+        except ArchiveRefused as refused:
+            raise _refused(refused.reason) from None
+    return AdmittedImage(**facts, archive_sha256=sha256, archive_bytes=size, signed_by=signed_by)
 
 
 def load(engine: Engine, path: Path, digest: str, rules: AdmissionRules | None = None) -> None:
@@ -133,11 +159,14 @@ def _reading(action: str, path: Path, rules: AdmissionRules) -> Iterator[IO[byte
         "architecture": rules.architecture,
         "memory_bytes": rules.memory_bytes,
         "seconds": rules.seconds,
+        "refuse_set_user_id": rules.refuse_set_user_id,
         "limits": {name: getattr(rules, name) for name in ("layer_bytes", "total_bytes", "layers", "files")},
     }
     environment = {
         "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
         "PATH": os.environ.get("PATH", ""),
+        # Arenas reserved ahead would count as memory.
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
     }
     command = [sys.executable, "-s", "-m", "runners.archive_process", json.dumps(order)]
     with subprocess.Popen(

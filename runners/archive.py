@@ -1,15 +1,13 @@
-"""Reading an image archive of ``docker save`` as a stream, without unpacking or running it.
+"""Reading an image archive (``docker save`` or OCI layout) as a stream, without unpacking or running it.
 
 Everything here parses a stranger's bytes, so it runs in the child process of :mod:`runners.archive_process`,
-and counts before it keeps. Formats: the Docker image specification v1.2 (``<id>/layer.tar``) and the layout
-with ``blobs/sha256`` that Docker 25 and later write; both have ``manifest.json``.
+and counts before it keeps. Which member is what, :mod:`runners.image_layout` says.
 """
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import posixpath
 import re
 import tarfile
@@ -18,16 +16,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from runners.compression import ZSTANDARD, decompressed
+from runners.image_layout import Manifest, find_image, read_config
+from runners.packages import NotReadError, Package, bytes_wanted, is_database, read_packages
 from runners.refusals import ArchiveRefused, RefusalReason
 
 _BLOCK = 1 << 18
 _SMALL_FILE = 4 << 20
 _SMALL_FILES = 32 << 20
-_SMALL_NAME = re.compile(r"manifest\.json|[0-9a-f]{64}\.json|blobs/sha256/[0-9a-f]{64}")
-_CONFIG_NAME = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?")
-_GZIP, _OTHERS = b"\x1f\x8b", (b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
+_SMALL_NAME = re.compile(r"manifest\.json|index\.json|[0-9a-f]{64}\.json|blobs/sha256/[0-9a-f]{64}")
+_DECLARATION_BYTES = 64 << 10
+# Whiteouts that are remembered; images have some thousands.
+_MOST_REMOVED = 200_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,30 +54,23 @@ class LayerContent:
     # Types of watched paths: 'directory', 'link', 'file' or 'removed'.
     watched: dict[str, str] = field(default_factory=dict)
     passwd: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """The one image of an archive: its configuration and its layers from bottom to top."""
-
-    digest: str
-    config_name: str
-    config: dict[str, Any]
-    layers: tuple[str, ...]
+    # Contents of the small files in which an image declares its contract.
+    declarations: dict[str, bytes] = field(default_factory=dict)
+    packages: dict[str, tuple[Package, ...]] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
+    packages_not_read: bool = False
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[tarfile.TarFile]:
-    """Open an archive, plain or gzip, as a forward-only tar."""
+    """Open an archive, plain, gzip or Zstandard, as a forward-only tar."""
     with path.open("rb") as file:
         start = file.read(8)
         file.seek(0)
-        if start.startswith(_OTHERS):
-            raise ArchiveRefused(RefusalReason.COMPRESSION)
-        source: IO[bytes] = gzip.GzipFile(fileobj=file) if start.startswith(_GZIP) else file  # type: ignore[assignment]
+        source = decompressed(file, start)
         with _tar_errors(), tarfile.open(fileobj=source, mode="r|", bufsize=_BLOCK) as tar:
             yield tar
-            _drain(source)
+            drain(source)
 
 
 def read_manifest(path: Path, limits: ArchiveLimits) -> Manifest:
@@ -89,45 +84,38 @@ def read_manifest(path: Path, limits: ArchiveLimits) -> Manifest:
             if entry.issym() or entry.islnk():
                 links[name] = safe_name(posixpath.join(posixpath.dirname(name), entry.linkname))
             elif entry.isreg() and entry.size <= _SMALL_FILE and _SMALL_NAME.fullmatch(name):
-                kept += entry.size
+                content = _json_content(tar, entry)
+                if content is None:
+                    continue
+                kept += len(content)
                 if kept > _SMALL_FILES:
                     raise ArchiveRefused(RefusalReason.MANIFEST)
-                small[name] = _content(tar, entry)
+                small[name] = content
             if len(links) + len(small) > limits.layers * 4:
                 raise ArchiveRefused(RefusalReason.MANIFEST)
-    if "manifest.json" not in small:
-        raise ArchiveRefused(RefusalReason.MANIFEST)
-    images = _json(small["manifest.json"])
-    if not isinstance(images, list) or len(images) != 1 or not isinstance(images[0], dict):
-        raise ArchiveRefused(RefusalReason.NOT_ONE_IMAGE)
-    return _manifest(images[0], small, links, limits)
-
-
-def _manifest(
-    image: dict[str, Any], small: dict[str, bytes], links: dict[str, str], limits: ArchiveLimits
-) -> Manifest:
-    config_name, layers = image.get("Config"), image.get("Layers")
-    matched = _CONFIG_NAME.fullmatch(config_name) if isinstance(config_name, str) else None
-    if matched is None or not isinstance(layers, list) or not all(isinstance(item, str) for item in layers):
-        raise ArchiveRefused(RefusalReason.MANIFEST)
-    if not 0 < len(layers) <= limits.layers:
-        raise ArchiveRefused(RefusalReason.LAYER_COUNT)
-    assert isinstance(config_name, str)
-    if config_name not in small:
-        raise ArchiveRefused(RefusalReason.MANIFEST)
-    digest = hashlib.sha256(small[config_name]).hexdigest()
-    if digest != matched.group(1):
-        raise ArchiveRefused(RefusalReason.DIGEST_MISMATCH)
-    config = _json(small[config_name])
-    if not isinstance(config, dict):
-        raise ArchiveRefused(RefusalReason.MANIFEST)
+    config, layers = find_image(small)
     # Docker before 25 writes a layer that occurs twice as a link to its first copy.
     resolved = tuple(links.get(safe_name(name), safe_name(name)) for name in layers)
-    return Manifest(digest=f"sha256:{digest}", config_name=config_name, config=config, layers=resolved)
+    manifest = read_config(small, config, resolved)
+    if not 0 < len(resolved) <= limits.layers:
+        raise ArchiveRefused(RefusalReason.LAYER_COUNT)
+    return manifest
+
+
+def _json_content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes | None:
+    """Read a small member, unless it cannot be JSON: a small layer looks like a configuration by its name."""
+    source = tar.extractfile(entry)
+    assert source is not None
+    start = source.read(1)
+    return start + source.read() if start in b"{[" else None
 
 
 def read_layers(
-    path: Path, manifest: Manifest, watched: frozenset[str], limits: ArchiveLimits
+    path: Path,
+    manifest: Manifest,
+    watched: frozenset[str],
+    declarations: frozenset[str],
+    limits: ArchiveLimits,
 ) -> dict[str, LayerContent]:
     """Walk through every layer once; the result is keyed by the layer's name in the archive."""
     found: dict[str, LayerContent] = {}
@@ -142,7 +130,7 @@ def read_layers(
                 raise ArchiveRefused(RefusalReason.MANIFEST)
             source = tar.extractfile(entry)
             assert source is not None
-            found[name] = content = _layer(source, watched, limits)
+            found[name] = content = _layer(source, watched, declarations, limits)
             total += content.size
             files += content.files
             if total > limits.total_bytes:
@@ -166,7 +154,7 @@ def safe_name(name: str) -> str:
     return posixpath.normpath("/".join(parts)) if parts else "."
 
 
-class _Counted:
+class Counted:
     """A stream that hashes and counts what passes, and refuses to go on beyond a size."""
 
     def __init__(self, source: IO[bytes], limit: int) -> None:
@@ -176,6 +164,7 @@ class _Counted:
         self.hash = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
+        """Read on, as from a file."""
         block = self._source.read(_BLOCK if size < 0 else size)
         self.size += len(block)
         if self.size > self._limit:
@@ -184,13 +173,10 @@ class _Counted:
         return block
 
 
-def _layer(source: IO[bytes], watched: frozenset[str], limits: ArchiveLimits) -> LayerContent:
-    start = source.read(8)
-    source = _Rejoined(start, source)  # type: ignore[assignment]
-    if start.startswith(_OTHERS):
-        raise ArchiveRefused(RefusalReason.COMPRESSION)
-    plain: IO[bytes] = gzip.GzipFile(fileobj=source) if start.startswith(_GZIP) else source  # type: ignore[assignment]
-    counted = _Counted(plain, limits.layer_bytes)
+def _layer(
+    source: IO[bytes], watched: frozenset[str], declarations: frozenset[str], limits: ArchiveLimits
+) -> LayerContent:
+    counted, _ = plain_layer(source, limits)
     content = LayerContent()
     with _tar_errors(), tarfile.open(fileobj=counted, mode="r|", bufsize=_BLOCK) as tar:  # type: ignore[call-overload]
         for entry in entries(tar):
@@ -198,10 +184,36 @@ def _layer(source: IO[bytes], watched: frozenset[str], limits: ArchiveLimits) ->
             if content.files > limits.files:
                 raise ArchiveRefused(RefusalReason.TOO_MANY_FILES)
             _note(tar, entry, content, watched)
-        _drain(counted)
+            if entry.isreg():
+                _read_known(tar, entry, content, declarations)
+        drain(counted)
     content.diff_id = f"sha256:{counted.hash.hexdigest()}"
     content.size = counted.size
     return content
+
+
+def plain_layer(source: IO[bytes], limits: ArchiveLimits) -> tuple[Counted, bool]:
+    """Return a layer's tar as a counted stream, and whether it is stored in a way that engines may not read."""
+    start = source.read(8)
+    rejoined: IO[bytes] = _Rejoined(start, source)  # type: ignore[assignment]
+    return Counted(decompressed(rejoined, start), limits.layer_bytes), start.startswith(ZSTANDARD)
+
+
+def _read_known(
+    tar: tarfile.TarFile, entry: tarfile.TarInfo, content: LayerContent, declarations: frozenset[str]
+) -> None:
+    """Keep the image's declaration of its contract, and the packages that its databases list."""
+    name = safe_name(entry.name)
+    if name in declarations:
+        # A declaration that is too large to be one is kept as an empty one, which is then refused by name.
+        content.declarations[name] = _content(tar, entry) if entry.size <= _DECLARATION_BYTES else b""
+    elif is_database(name):
+        try:
+            source = tar.extractfile(entry)
+            assert source is not None
+            content.packages[name] = read_packages(name, source.read(bytes_wanted(name, entry.size)))
+        except NotReadError:
+            content.packages_not_read = True
 
 
 def _note(
@@ -215,6 +227,10 @@ def _note(
     folder, _, last = name.rpartition("/")
     if last.startswith(".wh."):
         removed = posixpath.join(folder, last.removeprefix(".wh.")) if last != ".wh..wh..opq" else folder
+        if len(content.removed) < _MOST_REMOVED:
+            content.removed.add(removed)
+        else:
+            content.packages_not_read = True
         for path in watched:
             if path == removed or path.startswith(f"{removed}/"):
                 content.watched[path] = "removed"
@@ -255,14 +271,8 @@ def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     return source.read()
 
 
-def _json(content: bytes) -> Any:
-    try:
-        return json.loads(content)
-    except (ValueError, RecursionError):
-        raise ArchiveRefused(RefusalReason.MANIFEST) from None
-
-
-def _drain(source: IO[bytes] | _Counted) -> None:
+def drain(source: IO[bytes] | Counted) -> None:
+    """Read to the end."""
     while source.read(_BLOCK):
         pass
 

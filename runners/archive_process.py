@@ -34,7 +34,12 @@ def main(order: str) -> int:
         if wanted["action"] == "untag":
             write_untagged(path, sys.stdout.buffer, limits)
         else:
-            facts = inspect(path, architecture=wanted["architecture"], limits=limits)
+            facts = inspect(
+                path,
+                architecture=wanted["architecture"],
+                limits=limits,
+                refuse_set_user_id=bool(wanted.get("refuse_set_user_id")),
+            )
             sys.stdout.write(json.dumps(facts))
         sys.stdout.flush()
     except ArchiveRefused as refused:

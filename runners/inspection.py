@@ -15,13 +15,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
-from runners import archive
+from runners import archive, packages
 from runners.archive import ArchiveLimits, LayerContent
 from runners.posture import numeric_user
 from runners.refusals import ArchiveRefused, RefusalReason
 
 # A link in place of one of these moves the runtime's own mounts elsewhere (CVE-2025-31133, CVE-2026-41579).
 _SPECIAL = ("dev", "proc", "sys", "etc", "tmp", "input")
+# Files and labels in which an image says how it wants to be run; runners/contracts reads them.
+DECLARATIONS = frozenset({"proctor.json", "etc/holoscan/app.json", "etc/monai/app.json"})
+_LABELS = ("io.proctor.contract", "org.grand-challenge.api-method")
+_LONGEST_LABEL = 256
 _INJECTED = ("LD_PRELOAD", "LD_AUDIT", "LD_PROFILE", "GCONV_PATH", "GLIBC_TUNABLES")
 
 
@@ -43,7 +47,9 @@ class ImageConfig:
     has_on_build: bool
 
 
-def inspect(path: Path, *, architecture: str, limits: ArchiveLimits) -> dict[str, Any]:
+def inspect(
+    path: Path, *, architecture: str, limits: ArchiveLimits, refuse_set_user_id: bool = False
+) -> dict[str, Any]:
     """Check an archive; returns the facts that become :class:`runners.admission.AdmittedImage`.
 
     Raises:
@@ -53,7 +59,7 @@ def inspect(path: Path, *, architecture: str, limits: ArchiveLimits) -> dict[str
     config = _config(manifest.config)
     _check_config(config, architecture)
     watched = frozenset({*_SPECIAL, "etc/passwd", *_ancestors(config.workdir)})
-    found = archive.read_layers(path, manifest, watched, limits)
+    found = archive.read_layers(path, manifest, watched, DECLARATIONS, limits)
     layers = [found[name] for name in manifest.layers]
     if tuple(layer.diff_id for layer in layers) != config.diff_ids:
         raise ArchiveRefused(RefusalReason.DIGEST_MISMATCH)
@@ -62,6 +68,10 @@ def inspect(path: Path, *, architecture: str, limits: ArchiveLimits) -> dict[str
         raise ArchiveRefused(RefusalReason.SPECIAL_FOLDER)
     if any(tree.get(name) == "link" for name in _ancestors(config.workdir)):
         raise ArchiveRefused(RefusalReason.WORKING_DIRECTORY)
+    if refuse_set_user_id and any(layer.set_user_id for layer in layers):
+        raise ArchiveRefused(RefusalReason.SET_USER_ID)
+    installed, too_many = packages.merged((layer.packages, layer.removed) for layer in layers)
+    incomplete = too_many or any(layer.packages_not_read for layer in layers)
     return {
         "digest": manifest.digest,
         "architecture": config.architecture,
@@ -75,26 +85,51 @@ def inspect(path: Path, *, architecture: str, limits: ArchiveLimits) -> dict[str
         "layers": config.diff_ids,
         "size": sum(layer.size for layer in layers),
         "files": sum(layer.files for layer in layers),
-        "warnings": _warnings(config, layers),
+        "warnings": sorted([*_warnings(config, layers), *(["packages_incomplete"] if incomplete else [])]),
+        "labels": _contract_labels(config.labels),
+        "manifests": _declarations(layers),
+        "packages": [[item.kind, item.name, item.version] for item in installed],
     }
 
 
 def write_untagged(path: Path, output: IO[bytes], limits: ArchiveLimits) -> None:
-    """Write the archive again with only its one image: no tags, no second index, no stray members."""
+    """Write the archive again with only its one image: no tags, no second index, no stray members.
+
+    The result has the layout of ``docker save`` whatever the archive had, and layers in Zstandard are written
+    plain: engines before 23 read neither.
+    """
     manifest = archive.read_manifest(path, limits)
     # One entry a layer: the engine reads them by position, and a layer may occur twice.
     text = _canonical([{"Config": manifest.config_name, "RepoTags": None, "Layers": manifest.layers}])
     wanted = {manifest.config_name, *manifest.layers}
+    plain_sizes = _plain_sizes(path, wanted, limits)
     with tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT) as writing:
         with archive.opened(path) as reading:
             for entry in archive.entries(reading):
                 name = archive.safe_name(entry.name)
                 if name in wanted and entry.isreg():
-                    writing.addfile(_member(name, entry.size), reading.extractfile(entry))
+                    source: Any = reading.extractfile(entry)
+                    if name in plain_sizes:
+                        source, _ = archive.plain_layer(source, limits)
+                    writing.addfile(_member(name, plain_sizes.get(name, entry.size)), source)
                     wanted.remove(name)
         if wanted:
             raise ArchiveRefused(RefusalReason.TRUNCATED)
         writing.addfile(_member("manifest.json", len(text)), BytesIO(text))
+
+
+def _plain_sizes(path: Path, wanted: set[str], limits: ArchiveLimits) -> dict[str, int]:
+    """Sizes of the layers that must be written in another way than they are stored: a tar names sizes first."""
+    sizes = {}
+    with archive.opened(path) as tar:
+        for entry in archive.entries(tar):
+            name = archive.safe_name(entry.name)
+            if name in wanted and entry.isreg() and (source := tar.extractfile(entry)):
+                counted, foreign = archive.plain_layer(source, limits)
+                if foreign:
+                    archive.drain(counted)
+                    sizes[name] = counted.size
+    return sizes
 
 
 def _config(raw: Mapping[str, Any]) -> ImageConfig:
@@ -202,6 +237,29 @@ def _warnings(config: ImageConfig, layers: list[LayerContent]) -> list[str]:
         "on_build_ignored": config.has_on_build,
     }
     return sorted(name for name, there in found.items() if there)
+
+
+def _contract_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Keep the labels that name a contract, in the one spelling."""
+    found = {}
+    for name, value in labels.items():
+        plain = name.strip("'\"").lower()
+        if plain in _LABELS:
+            found[plain] = value[:_LONGEST_LABEL]
+    return found
+
+
+def _declarations(layers: list[LayerContent]) -> dict[str, str]:
+    """Declarations as the topmost layers have them."""
+    known: dict[str, bytes] = {}
+    for layer in layers:
+        known = {
+            path: content
+            for path, content in known.items()
+            if not any(f"{path}/".startswith(f"{gone}/") for gone in layer.removed)
+        }
+        known |= layer.declarations
+    return {path: content.decode("utf-8", "replace") for path, content in sorted(known.items())}
 
 
 def _canonical(value: object) -> bytes:

@@ -26,6 +26,9 @@ class RefusalReason(StrEnum):
     INJECTED_LIBRARY = "injected_library"
     PATH_TRAVERSAL = "path_traversal"
     SPECIAL_FOLDER = "special_folder"
+    SET_USER_ID = "set_user_id"
+    SIGNATURE_MISSING = "signature_missing"
+    SIGNATURE_INVALID = "signature_invalid"
     TOO_SLOW = "too_slow"
     UNREADABLE = "unreadable"
 
@@ -46,7 +49,7 @@ class ArchiveRefused(Exception):  # noqa: N818 - it crosses the process boundary
 _SENTENCES = {
     RefusalReason.NOT_AN_ARCHIVE: "The file is not a tar archive. Hand in what `docker save` wrote.",
     RefusalReason.TRUNCATED: "The archive ends before its end. Write or copy it again.",
-    RefusalReason.COMPRESSION: "Archive or layer is compressed in a way not read here. Use none, or gzip.",
+    RefusalReason.COMPRESSION: "Archive or layer is compressed in a way not read here. Use none, gzip or zstd.",
     RefusalReason.TOO_LARGE: "The image is larger than allowed. Leave out what it does not need.",
     RefusalReason.TOO_MANY_FILES: "The image holds more files than the institution allows.",
     RefusalReason.LAYER_COUNT: "The image has no layers, or more than the institution allows. Merge some.",
@@ -62,6 +65,9 @@ _SENTENCES = {
     RefusalReason.INJECTED_LIBRARY: "The environment loads libraries into every program (LD_PRELOAD).",
     RefusalReason.PATH_TRAVERSAL: "A path in the archive climbs out of it. Use standard tools.",
     RefusalReason.SPECIAL_FOLDER: "/dev, /proc, /sys, /etc, /tmp or /input is not a directory.",
+    RefusalReason.SET_USER_ID: "A file runs as its owner (set-user-id). Clear the bit: chmod u-s,g-s.",
+    RefusalReason.SIGNATURE_MISSING: "The institution asks for a signature over the image's digest. Add one.",
+    RefusalReason.SIGNATURE_INVALID: "The signature is not one over this image's digest by a key known here.",
     RefusalReason.TOO_SLOW: "The archive takes too long to read. Leave out what the image does not need.",
     RefusalReason.UNREADABLE: "The archive cannot be read within the memory allowed for it.",
 }

@@ -232,8 +232,10 @@ def test_files_that_are_no_archives(tmp_path):
     assert refusal(path) == "truncated"
     path.write_bytes(os.urandom(5000))
     assert refusal(path) == "not_an_archive"
-    path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
+    path.write_bytes(b"BZh9" + bytes(100))
     assert refusal(path) == "compression"
+    path.write_bytes(b"\x28\xb5\x2f\xfd" + bytes(100))
+    assert refusal(path) in ("truncated", "not_an_archive")
     path.write_bytes(bytes(9 * MIB))
     assert refusal(path) == "too_large"
     with pytest.raises(RunnerError, match="cannot be read"):
