@@ -5,7 +5,7 @@
 PROCTOR := .venv/bin/proctor
 UV := .venv/bin/uv
 
-.PHONY: demo test lint lock clean
+.PHONY: demo test hostile lint lock clean
 
 demo: .venv/.runtime
 	@setup/machine.sh
@@ -15,6 +15,11 @@ demo: .venv/.runtime
 test: .venv/.development
 	@setup/machine.sh busybox-static chromium dcmtk tesseract-ocr
 	@.venv/bin/python -m pytest $(ARGS)
+
+# Hostile containers, images and outputs against this machine's engine, and the table of what held each.
+hostile: .venv/.development
+	@setup/machine.sh
+	@PROCTOR_ATTACK_TABLE=1 .venv/bin/python -m pytest -q tests/hostile tests/runners/test_collector.py $(ARGS)
 
 lint: .venv/.development
 	.venv/bin/ruff check .
