@@ -51,7 +51,6 @@ from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_a
 NOT_BUILT = (
     "Containers share the host's kernel unless the policy names another runtime. What a container still sees of the "
     "host (processors, memory, kernel version) is listed in posture.json.",
-    "Gaps between groups carry no test for multiplicity yet: strata are shown side by side with their intervals.",
     "Behaviour under stress (perturbed, degraded, out-of-distribution input) was not examined.",
     "Release rules and the budget for reusing the hold-out are not built: this report is for the institution and the "
     "regulator, not for the vendor.",

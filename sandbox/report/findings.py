@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sandbox.report.figures import estimate_of
+from sandbox.report.gap_findings import gap_line
 from sandbox.report.glossary import metric_label
 from sandbox.report.model import ReportInput
 from sandbox.report.text import count, decimal, percent, words
@@ -132,7 +133,12 @@ def worst_line(worst: WorstStratum) -> str:
 def warnings(report: ReportInput) -> list[Caution]:
     """Give every warning, the heaviest first, in a fixed order within a weight."""
     order: dict[Weight, int] = {"alarm": 0, "caution": 1, "note": 2}
-    found = [*_about_the_run(report), *_about_confounding(report), *_about_the_data(report)]
+    found = [
+        *_about_the_run(report),
+        *_about_confounding(report),
+        *_about_gaps(report),
+        *_about_the_data(report),
+    ]
     return sorted(found, key=lambda warning: order[warning.weight])
 
 
@@ -202,6 +208,23 @@ def _about_confounding(report: ReportInput) -> Iterator[Caution]:
             text=association.sentence,
             anchor="associations",
         )
+
+
+def _about_gaps(report: ReportInput) -> Iterator[Caution]:
+    bias = report.results.analysis().bias
+    if bias is not None and any(family.verdict == "gap_shown" for family in bias.families):
+        yield Caution(
+            weight="alarm" if _beyond_margin(report) else "caution",
+            title="A gap between groups is shown",
+            text=gap_line(bias),
+            anchor="gaps",
+        )
+
+
+def _beyond_margin(report: ReportInput) -> bool:
+    bias = report.results.analysis().bias
+    strata = bias.strata if bias is not None else ()
+    return any(gap.verdict == "gap_shown" and gap.beyond_margin for s in strata for gap in s.gaps)
 
 
 def _about_the_data(report: ReportInput) -> Iterator[Caution]:

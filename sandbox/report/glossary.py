@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Final
 
+from sandbox.bias_results import Bias
 from sandbox.report.text import words
 from sandbox.results import Estimate, Results
 
@@ -154,6 +155,14 @@ METRICS: Final[Mapping[str, Metric]] = {
         definition="AUROC over all pairs minus AUROC within levels.",
         source="this project, sandbox/scoring/association.py",
     ),
+    "calibration_in_the_large": Metric(
+        label="Calibration in the large",
+        definition=(
+            "Mean of truth (0 or 1) minus score over answered cases; above 0 the scores are too low. Compared "
+            "between groups only."
+        ),
+        source="Van Calster et al. 2019",
+    ),
     "prevalence": Metric(
         label="Prevalence",
         definition="Share of cases that are positive by the reference standard.",
@@ -209,6 +218,49 @@ METHODS: Final[Mapping[str, Method]] = {
         definition="Interval of a ratio of proportions on the log scale.",
         source="Simel, Samsa & Matchar 1991",
     ),
+    "newcombe-10": Method(
+        definition="Interval of a difference of proportions from the score intervals of both.",
+        source="Newcombe 1998, method 10",
+    ),
+    "t": Method(definition="A t interval for each of two means.", source="Student 1908"),
+    "chi-square": Method(
+        definition="Test that all levels have one rate; with clusters by their covariance under it.",
+        source="Pearson 1900; Rao & Scott 1992",
+    ),
+    "cochran-q": Method(
+        definition="Test that all levels have one mean, each with its own variance.", source="Cochran 1954"
+    ),
+    "cochran-q-logit": Method(
+        definition="Test that all levels have one AUROC, on the logit scale.", source="Cochran 1954"
+    ),
+    "max-t-multinomial": Method(
+        definition=(
+            "p-values and intervals for all comparisons of a metric at once, from the largest statistic in "
+            "resamples of whole patients; p is (1 + k) / (1 + B)."
+        ),
+        source="Westfall & Young 1993",
+    ),
+    "max-t-normal": Method(
+        definition="The same for very many patients, whose sums are drawn as normal.",
+        source="Westfall & Young 1993",
+    ),
+    "hypergeometric": Method(
+        definition="Chance alone: the outcomes dealt anew among the levels.", source="Fisher 1935"
+    ),
+    "normal-common-correlation": Method(
+        definition=(
+            "Chance alone: levels drawn as normal about one value, with one correlation between cases of a "
+            "patient."
+        ),
+        source="Donner & Klar 1994",
+    ),
+    "beta-binomial-moments": Method(
+        definition="Rates drawn toward their mean, spread between levels by moments.", source="Kleinman 1973"
+    ),
+    "random-effects-dersimonian-laird": Method(
+        definition="AUROC drawn toward its mean on the logit scale, spread between levels by moments.",
+        source="DerSimonian & Laird 1986",
+    ),
     "delta-fisher-z": Method(
         definition="Delta method on Fisher's z scale.", source="Itaya et al. 2024, arXiv 2405.12622"
     ),
@@ -221,7 +273,7 @@ BEFORE: Final[Mapping[str, Method]] = {
         source="Lam 2023, arXiv 2309.14621",
     ),
     "mover-": Method(
-        definition="The limits of sensitivity and of specificity combined.", source="Zou & Donner 2008"
+        definition="The limits of both parts of a sum or difference combined.", source="Zou & Donner 2008"
     ),
 }
 """What a first word of a method's identifier adds."""
@@ -279,7 +331,25 @@ def estimates_in(value: object) -> Iterable[Estimate]:
 def metrics_used(results: Results) -> list[tuple[str, Metric | None]]:
     """Give each metric that occurs, in order of first occurrence."""
     names = dict.fromkeys(estimate.metric for estimate in estimates_in(results))
+    for analysis in results.analyses:
+        names |= dict.fromkeys(each.metric for each in (analysis.bias.families if analysis.bias else ()))
     return [(name, METRICS.get(name)) for name in names]
+
+
+def _gap_methods(bias: Bias) -> Iterable[tuple[str, int, str]]:
+    for family in bias.families:
+        yield family.method, family.version, f"gaps of {metric_label(family.metric)}"
+    for stratum in bias.strata:
+        label = metric_label(stratum.metric)
+        for gap in stratum.gaps:
+            yield gap.method, gap.version, f"gaps of {label}"
+        for made, what in (
+            (stratum.heterogeneity, "heterogeneity"),
+            (stratum.chance, "gaps by chance"),
+            (stratum.shrinkage, "shrunk values"),
+        ):
+            if made is not None:
+                yield made.method, made.version, f"{what} of {label}"
 
 
 def methods_used(results: Results) -> list[MethodUse]:
@@ -292,6 +362,8 @@ def methods_used(results: Results) -> list[MethodUse]:
             uses.append((analysis.curves.roc.method, 1, "ROC band"))
         if analysis.curves.calibration is not None:
             uses.append((analysis.curves.calibration.method, 1, "calibration curve"))
+        if analysis.bias is not None:
+            uses += _gap_methods(analysis.bias)
     for identifier, version, shown in uses:
         for word in words_of(identifier):
             served.setdefault(word, {})[shown] = None

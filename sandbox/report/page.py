@@ -19,7 +19,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sandbox.errors import ReportError
-from sandbox.report import confounding, figures, findings, forest, glossary, marks, text
+from sandbox.report import (
+    confounding,
+    figures,
+    findings,
+    forest,
+    gap_figure,
+    gap_findings,
+    glossary,
+    marks,
+    text,
+)
 from sandbox.report.model import ReportInput
 from sandbox.results import Analysis, Association, LevelCount, StratumResult
 
@@ -48,6 +58,7 @@ class Drawn:
     forests: tuple[tuple[str, Markup], ...]
     associations: Markup | None
     prevalences: tuple[tuple[Association, Markup], ...]
+    gaps: tuple[tuple[str, Markup], ...]
 
 
 def render(report: ReportInput) -> bytes:
@@ -70,6 +81,9 @@ def render(report: ReportInput) -> bytes:
         finding=findings.plain_finding(report),
         verdict_line=findings.verdict_line(results),
         warnings=findings.warnings(report),
+        gap_line=gap_findings.gap_line(analysis.bias),
+        gap_families=gap_findings.family_rows(analysis.bias) if analysis.bias else [],
+        gap_criteria=_gap_criteria(analysis),
         compositions=_by_attribute(results.composition),
         strata=_by_attribute(analysis.strata),
         metrics=glossary.metrics_used(results),
@@ -115,6 +129,11 @@ def _environment() -> Environment:
         with_interval=findings.with_interval,
         worst_line=findings.worst_line,
         why=findings.why,
+        family_label=gap_findings.family_label,
+        signed=gap_findings.signed,
+        p_words=gap_findings.p_words,
+        against=gap_findings.against,
+        level_words=gap_findings.words_of_level,
     )
     environment.globals.update(
         percent=text.percent,
@@ -123,6 +142,8 @@ def _environment() -> Environment:
         share_mark=marks.share,
         estimate_of=figures.estimate_of,
         verdict_words=findings.VERDICT_WORDS,
+        gap_verdicts=gap_findings.GAP_VERDICTS,
+        gap_icons=gap_findings.GAP_ICONS,
     )
     return environment
 
@@ -164,7 +185,32 @@ def _draw(analysis: Analysis) -> Drawn:
         prevalences=tuple(
             (a, own(confounding.prevalence(a, analysis, f"prevalence-{i}"))) for i, a in enumerate(telling)
         ),
+        gaps=tuple(
+            (name, own(gap_figure.gap_plot(analysis.bias, metrics, f"gaps-{i}")))
+            for i, (name, metrics) in enumerate(_gap_panels(analysis))
+        )
+        if analysis.bias is not None and analysis.bias.families
+        else (),
     )
+
+
+def _gap_panels(analysis: Analysis) -> list[tuple[str, tuple[tuple[str, str | None], ...]]]:
+    """Give the panels of the gap plot at each operating point."""
+    always: tuple[tuple[str, str | None], ...] = (("auroc", None), ("failure_rate", None))
+    return [
+        (point.name, (("sensitivity", point.name), ("specificity", point.name), *always))
+        for point in analysis.operating_points
+    ] or [("", always)]
+
+
+def _gap_criteria(analysis: Analysis) -> list[tuple[str, list[gap_findings.CriterionRow]]]:
+    """Give each operating point with the compared levels under the fairness criteria."""
+    if analysis.bias is None:
+        return []
+    return [
+        (point.name, gap_findings.criterion_rows(analysis.bias, point.name))
+        for point in analysis.operating_points
+    ]
 
 
 def _evenly(length: int, most: int = MOST_CURVE_ROWS) -> list[int]:
