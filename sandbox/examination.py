@@ -10,6 +10,7 @@ from typing import Any
 from runners.engine import Engine, connect
 from runners.images import probe_image
 from runners.probe import Control, MeasuredPosture, measure, require
+from runners.version_floors import KnownFlaw, known_flaws
 from sandbox.policy import Policy
 from sandbox.version import code_digest, package_version
 
@@ -22,11 +23,13 @@ class MachineExamination:
         facts: engine, runtime, kernel and tool versions, by name.
         posture: the controls that the probe measured.
         waived: names of required controls that the policy waives today, with their approver.
+        flaws: known flaws of engine, runtime and kernel, against the versions that are here.
     """
 
     facts: dict[str, str]
     posture: MeasuredPosture
     waived: dict[str, str]
+    flaws: tuple[KnownFlaw, ...] = ()
 
     @property
     def missing(self) -> tuple[Control, ...]:
@@ -52,6 +55,7 @@ class MachineExamination:
                 for control in self.posture.controls
             ],
             "visible": list(self.posture.visible),
+            "flaws": [{**asdict(flaw), "open": flaw.open} for flaw in self.flaws],
             "waived": self.waived,
             "missing": [control.name for control in self.missing],
             "allowed": not self.missing,
@@ -92,4 +96,5 @@ def examine(engine: Engine, policy: Policy) -> MachineExamination:
         },
         posture=measured,
         waived={waiver.control: waiver.approved_by for waiver in policy.waivers_in_force(today)},
+        flaws=known_flaws(facts, policy.backports()),
     )

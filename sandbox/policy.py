@@ -14,7 +14,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 
 from runners.admission import AdmissionRules, host_architecture
 from runners.limits import Limits
+from runners.signature import load_key
 from runners.posture import ENGINE_DEFAULT, Posture, numeric_user
+from runners.version_floors import Backport
 from sandbox.canonical import digest
 from sandbox.errors import PolicyError
 from sandbox.protocol import Protocol
@@ -43,11 +45,21 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class DeclaredBackport(_Part):
+    """A flaw that the distribution repaired in this version of the component, and the person who says so."""
+
+    cve: Annotated[str, StringConstraints(pattern=r"^CVE-\d{4}-\d{4,7}$")]
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+~:-]{1,64}$")]
+    source: Sentence
+    approved_by: Sentence
+
+
 class EngineChoice(_Part):
     """Where the container engine is, and which of its runtimes to use. None: the engine's default."""
 
     url: Annotated[str, StringConstraints(pattern=r"^(unix|tcp|ssh)://\S{1,200}$")] | None = None
     runtime: Word | None = None
+    backports: tuple[DeclaredBackport, ...] = ()
 
 
 class Waiver(_Part):
@@ -82,6 +94,8 @@ class ContainerLimits(_Part):
     tmp_inodes: Count = 20_000
     shm: Size = 64 * 2**20
     shm_inodes: Count = 1_024
+    output: Size = 64 * 2**20
+    output_inodes: Count = 4_096
     open_files: Count = 1_024
     seconds_to_ready: Seconds = 120.0
     seconds_per_case: Seconds = 60.0
@@ -105,6 +119,8 @@ class Admission(_Part):
     files: Count = 2_000_000
     seconds: Count = 1_800
     memory: Size = 2**30
+    set_user_id: Literal["noted", "refused"] = "noted"
+    signature_keys: tuple[Annotated[str, StringConstraints(max_length=4_096)], ...] = ()
 
 
 class Disclosure(_Part):
@@ -126,6 +142,7 @@ class Run(_Part):
     """How a run uses this host."""
 
     containers: Annotated[int, Field(ge=1, le=64)] = 1
+    smoke: Literal["form", "answer"] = "form"
 
 
 class Policy(_Part):
@@ -170,6 +187,10 @@ class Policy(_Part):
             waived=tuple(waiver.control for waiver in self.waivers_in_force(today)),
         )
 
+    def backports(self) -> tuple[Backport, ...]:
+        """Return the repairs that the institution declares for its engine."""
+        return tuple(Backport(cve=item.cve, version=item.version) for item in self.engine.backports)
+
     def waivers_in_force(self, today: date) -> tuple[Waiver, ...]:
         """Return the waivers that have not run out on ``today``."""
         return tuple(w for w in self.isolation.waivers if date.fromisoformat(w.until) >= today)
@@ -186,6 +207,8 @@ class Policy(_Part):
             files=rules.files,
             seconds=rules.seconds,
             memory_bytes=rules.memory,
+            refuse_set_user_id=rules.set_user_id == "refused",
+            signature_keys=rules.signature_keys,
         )
 
     def container_limits(self, protocol: Protocol | None = None) -> Limits:
@@ -203,6 +226,8 @@ class Policy(_Part):
             tmp_inodes=limits.tmp_inodes,
             shm_bytes=limits.shm,
             shm_inodes=limits.shm_inodes,
+            output_bytes=limits.output,
+            output_inodes=limits.output_inodes,
             open_files=limits.open_files,
             seconds_to_ready=limits.seconds_to_ready,
             seconds_per_case=per_case,
@@ -258,8 +283,13 @@ def _find_mistakes(policy: Policy) -> list[tuple[Where, str]]:
             found.append(((*where, "until"), "is not a day of the calendar (YYYY-MM-DD)."))
     if limits.memory < 16 * 2**20:
         found.append((("limits", "memory"), "must be at least 16 MiB."))
-    if limits.tmp + limits.shm > limits.memory:
-        found.append((("limits", "tmp"), "and shm live in memory and must fit into it together."))
+    if limits.tmp + limits.shm + limits.output > limits.memory:
+        found.append((("limits", "tmp"), "shm and output live in memory and must fit into it together."))
+    for index, pem in enumerate(policy.admission.signature_keys):
+        try:
+            load_key(pem)
+        except ValueError as error:
+            found.append((("admission", "signature_keys", index), f"is {error}."))
     if limits.seconds_per_case > limits.seconds_per_run:
         found.append((("limits", "seconds_per_case"), "must not exceed seconds_per_run."))
     return found

@@ -64,6 +64,17 @@ def doctor() -> int:
             title="Posture, measured inside a container under the flags of a run",
         )
         console.line("")
+        console.table(
+            ["flaw", "component", "version", "here", "what Proctor does about it"],
+            [
+                (f.cve, f.component, f.version, "OPEN" if f.open else f.status, f.proctor)
+                for f in found.flaws
+                if f.status != "fixed"
+            ],
+            title="Known flaws of the versions here (below: repaired later, or by a backport that the policy declares)",
+        )
+        console.line("")
+        console.line(f"Still visible to a container: {', '.join(found.posture.visible)}.")
         for gap in found.posture.gaps:
             console.line(f"known gap, not required by the policy: {gap.name} (against {gap.threat})")
         if found.missing:
