@@ -106,8 +106,9 @@ class ChanceGap:
         spread: highest minus lowest level observed.
         spread_expected, spread_percentile_95: the same of the spread by chance.
         replicates: B.
-        method: ``hypergeometric`` (independent cases, rates: outcomes dealt anew among the levels) or
-            ``normal-common-correlation`` (clusters, and AUROC by its pooled components).
+        method: ``hypergeometric`` (independent cases, rates: outcomes dealt anew among the levels),
+            ``permutation`` (independent cases, AUROC of small levels) or ``normal-common-correlation``
+            (clusters, means, and AUROC by its pooled components).
     """
 
     largest: float

@@ -14,8 +14,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterator
-from statistics import NormalDist
 
+from sandbox.evidence.gap_arithmetic import gap_contradictions
+from sandbox.evidence.proportion_arithmetic import TOLERANCE, equal
+from sandbox.evidence.proportion_arithmetic import wilson as wilson
 from sandbox.results import (
     Analysis,
     CriterionResult,
@@ -26,7 +28,6 @@ from sandbox.results import (
     StratumResult,
 )
 
-TOLERANCE = 1e-9
 _TAIL_TOLERANCE = 1e-6
 MAX_CASES = 1_000_000  # bounds the work that a forged file can ask for
 
@@ -41,20 +42,12 @@ def count_checked(results: Results) -> int:
     return sum(1 for _ in _all_estimates(results))
 
 
-def wilson(successes: float, n: float, level: float) -> tuple[float, float]:
-    """Wilson's score interval of ``successes`` in ``n`` trials."""
-    z2 = NormalDist().inv_cdf((1 + level) / 2) ** 2
-    p = successes / n
-    centre = (p + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return (0.0 if p == 0 else max(0.0, centre - half)), (1.0 if p == 1 else min(1.0, centre + half))
-
-
 def _find(results: Results) -> Iterator[str]:
     yield from _flow(results)
     for analysis in results.analyses:
         where = f"analysis {analysis.failure_rule}"
         yield from _analysis(analysis, results, where)
+        yield from gap_contradictions(analysis, where)
     for where, estimate in _all_estimates(results):
         yield from _estimate(estimate, where)
     yield from _acceptance(results)
@@ -129,7 +122,7 @@ def _point(point: OperatingPointResult, positives: int, negatives: int, where: s
             if (estimate.successes, estimate.n) != (successes, n):
                 yield f"{place}: it does not rest on the confusion counts"
             values[estimate.metric] = _ratio(successes, n)
-        if estimate.metric in values and not _equal(estimate.value, values[estimate.metric]):
+        if estimate.metric in values and not equal(estimate.value, values[estimate.metric]):
             yield f"{place}: the value is not the one of the counts"
 
 
@@ -150,7 +143,7 @@ def _estimate(estimate: Estimate, where: str) -> Iterator[str]:
         yield f"{where}: more positives or patients than cases"
     if estimate.successes is None or value is None or estimate.n == 0:
         return
-    if not _equal(value, estimate.successes / estimate.n):
+    if not equal(value, estimate.successes / estimate.n):
         yield f"{where}: the proportion is not the one of its counts"
         return
     yield from _interval(estimate, where)
@@ -171,7 +164,7 @@ def _interval(estimate: Estimate, where: str) -> Iterator[str]:
         expected = wilson(k, n, estimate.level)
         if clustered and (low > expected[0] + TOLERANCE or high < expected[1] - TOLERANCE):
             yield f"{where}: the interval is narrower than for independent cases"
-        if not clustered and not (_equal(low, expected[0]) and _equal(high, expected[1])):
+        if not clustered and not (equal(low, expected[0]) and equal(high, expected[1])):
             yield f"{where}: the Wilson interval is not the one of its counts"
         return
     tail = (1 - estimate.level) / 2
@@ -273,9 +266,3 @@ def _binomial_tail(k: int, n: int, p: float) -> float:
 
 def _ratio(a: float, b: float) -> float | None:
     return a / b if b else None
-
-
-def _equal(a: float | None, b: float | None) -> bool:
-    if a is None or b is None:
-        return a is b
-    return abs(a - b) <= TOLERANCE * max(1.0, abs(a), abs(b))

@@ -247,6 +247,10 @@ METHODS: Final[Mapping[str, Method]] = {
     "hypergeometric": Method(
         definition="Chance alone: the outcomes dealt anew among the levels.", source="Fisher 1935"
     ),
+    "permutation": Method(
+        definition="Chance alone: levels permuted among the positive and among the negative cases.",
+        source="Fisher 1935",
+    ),
     "normal-common-correlation": Method(
         definition=(
             "Chance alone: levels drawn as normal about one value, with one correlation between cases of a "

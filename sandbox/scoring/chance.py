@@ -4,7 +4,8 @@ With one case to a patient the outcomes of a rate are dealt anew among the level
 hypergeometric: every way of giving patients their levels is equally likely). With clusters, and for means,
 level means are drawn as normal with the covariance of the common-correlation model; for AUROC its positives
 and negatives are two classes, whose residuals are the structural components over all cases (to first order,
-an AUROC that is the same everywhere is a sum of two such means).
+an AUROC that is the same everywhere is a sum of two such means). Near 1 and with few cases an AUROC is far
+from normal: there levels are permuted among the positives and among the negatives.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import numpy as np
 
 from sandbox.bias_results import ChanceGap
 from sandbox.scoring.bootstrap import Seed
-from sandbox.scoring.cases import Floats, Integers
+from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases, tie_groups
 from sandbox.scoring.common_correlation import Class, covariance, cross_covariance
 from sandbox.scoring.multiplicity import draw_normal
+from sandbox.scoring.roc import win_counts
 
-HYPERGEOMETRIC, NORMAL = "hypergeometric", "normal-common-correlation"
+HYPERGEOMETRIC, PERMUTATION, NORMAL = "hypergeometric", "permutation", "normal-common-correlation"
 PERCENTILE = 0.95
 
 
@@ -102,6 +104,59 @@ def draw_means(
         levels = levels + mean
         others = others + mean @ other_weights(contrasts, own.n).T
     return Drawn(levels=np.clip(levels, *bounds), others=np.clip(others, *bounds), method=NORMAL)
+
+
+def permute_aurocs(
+    cases: ScoredCases, codes: Integers, n: int, contrasts: Sequence[Contrast], seed: Seed, replicates: int
+) -> Drawn:
+    """Give the levels of positives, and those of negatives, to other cases: every AUROC anew.
+
+    Args:
+        cases: independent cases, sorted by score.
+        codes: level of each, 0..n-1.
+        n: number of levels.
+        contrasts: the comparisons.
+        seed: names the random stream.
+        replicates: number of permutations; each costs about as much as scoring once.
+    """
+    generator, positive = seed.generator(), cases.reference
+    groups, _ = tie_groups(cases.score)
+    won, lost = win_counts(cases)
+    dealt = codes.copy()
+    at_positive = np.bincount(codes[positive], minlength=n).astype(np.float64)
+    at_negative = np.bincount(codes[~positive], minlength=n).astype(np.float64)
+    pairs = at_positive * at_negative
+    rest_pairs = (cases.positives - at_positive) * (cases.negatives - at_negative)
+    levels = np.zeros((replicates, n))
+    others = np.zeros((replicates, len(contrasts)))
+    for row in range(replicates):
+        dealt[positive] = generator.permutation(codes[positive])
+        dealt[~positive] = generator.permutation(codes[~positive])
+        within = _wins_within(dealt, groups, positive, n)
+        crossed = np.bincount(dealt[positive], weights=won, minlength=n)
+        crossed += np.bincount(dealt[~positive], weights=lost, minlength=n)
+        levels[row] = np.divide(within, pairs, out=np.full(n, 0.5), where=pairs > 0)
+        rest = (won.sum() - crossed + within) / np.maximum(rest_pairs, 1.0)
+        others[row] = [
+            rest[contrast.group] if contrast.against is None else levels[row, contrast.against]
+            for contrast in contrasts
+        ]
+    return Drawn(levels=levels, others=others, method=PERMUTATION)
+
+
+def _wins_within(codes: Integers, groups: Integers, positive: Bools, n: int) -> Floats:
+    """Pairs of one level that its positive wins, ties half, for each level; cases sorted by score."""
+    order = np.argsort(codes, kind="stable")
+    level, tie, truth = codes[order], groups[order], positive[order]
+    starts = np.ones(level.size, dtype=bool)
+    starts[1:] = (level[1:] != level[:-1]) | (tie[1:] != tie[:-1])
+    run = np.cumsum(starts) - 1
+    negatives = np.bincount(run, weights=~truth).astype(np.float64)
+    before = np.cumsum(negatives) - negatives / 2
+    first_of_level = np.searchsorted(level, np.arange(n), side="left")
+    earlier = np.concatenate(([0.0], np.cumsum(~truth)))[first_of_level]
+    wins = before[run[truth]] - earlier[level[truth]]
+    return np.bincount(level[truth], weights=wins, minlength=n).astype(np.float64)
 
 
 def single_gaps(drawn: Drawn, contrasts: Sequence[Contrast]) -> Floats:

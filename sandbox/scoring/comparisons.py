@@ -30,6 +30,9 @@ from sandbox.scoring.shrinkage import shrink_aurocs, shrink_rates
 from sandbox.scoring.sides import Measured, measure
 from sandbox.scoring.strata import Levels
 
+MOST_PERMUTED_CASES, MOST_PERMUTATIONS = 3000, 1000
+FEW_CASES = 50
+"""With fewer positives or negatives in a compared level its AUROC is not taken as normal."""
 _TESTS = {"rate": "chi-square", "mean": "cochran-q", "auroc": "cochran-q-logit"}
 _NAMES = {"rate": "newcombe-10", "mean": "mover-t", "auroc": "mover-delong-logit"}
 
@@ -225,8 +228,24 @@ def _draw(
         n = classes[0].n.astype(np.int64)
         successes = int(np.count_nonzero(outcome.value[outcome.counted]))
         return chance.draw_rates(successes, n, contrasts, seed, setting.replicates)
+    if outcome.kind == "auroc" and _few(setting, classes, contrasts):
+        return chance.permute_aurocs(
+            setting.cases.where(outcome.counted),
+            stratum.codes[outcome.counted],
+            len(stratum.names),
+            contrasts,
+            seed,
+            min(setting.replicates, MOST_PERMUTATIONS),
+        )
     bounds = (-1.0, 1.0) if outcome.kind == "mean" else (0.0, 1.0)
     return chance.draw_means(classes, centre, bounds, contrasts, seed, setting.replicates)
+
+
+def _few(setting: Setting, classes: Sequence[Class], contrasts: Sequence[Contrast]) -> bool:
+    """Whether the AUROC of a compared level is far from normal, and permuting is possible and cheap."""
+    independent = setting.patients == setting.cases.n
+    smallest = min(own.n[contrast.group] for own in classes for contrast in contrasts)
+    return independent and setting.cases.n <= MOST_PERMUTED_CASES and bool(smallest < FEW_CASES)
 
 
 def _compared(
