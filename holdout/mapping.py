@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from holdout import declaration
 from holdout.errors import MappingError
+from holdout.yamlfile import Where, mistakes_error, read_yaml, validate
 
 ObjectKind = Literal["CR", "DX", "VL"]
 """CR: Computed Radiography; DX: Digital X-Ray, for presentation; VL: VL Photographic Image."""
@@ -162,7 +162,7 @@ def load_mapping(path: Path) -> ImageMapping:
     Raises:
         MappingError: the file is not a valid mapping; each problem with its line.
     """
-    return declaration.load(path, ImageMapping, MappingError)[0]
+    return validate(read_yaml(path, MappingError, as_text=True), ImageMapping, MappingError)
 
 
 def check_columns(path: Path, columns: set[str]) -> None:
@@ -171,17 +171,19 @@ def check_columns(path: Path, columns: set[str]) -> None:
     Raises:
         MappingError: columns are missing; each with the line that names it.
     """
-    mapping, lines = declaration.load(path, ImageMapping, MappingError)
+    document = read_yaml(path, MappingError, as_text=True)
+    mapping = validate(document, ImageMapping, MappingError)
+    has = ", ".join(sorted(columns))
     problems = [
-        f"line {declaration.line_of(location, lines)}: the table {mapping.table} has no column {column!r}"
+        (location, f"the table {mapping.table} has no column {column!r}; it has {has}.")
         for location, column in named_columns(mapping)
         if column not in columns
     ]
     if problems:
-        raise MappingError(f"{path}: " + "; ".join(problems) + f" (it has: {', '.join(sorted(columns))})")
+        raise mistakes_error(document, problems, MappingError)
 
 
-def named_columns(mapping: ImageMapping) -> Iterator[tuple[declaration.Location, str]]:
+def named_columns(mapping: ImageMapping) -> Iterator[tuple[Where, str]]:
     """Every column that the mapping names, with its place in the document."""
     yield ("file",), mapping.file
     yield ("patient",), mapping.patient
@@ -190,7 +192,7 @@ def named_columns(mapping: ImageMapping) -> Iterator[tuple[declaration.Location,
     yield from _columns_within(mapping, ())
 
 
-def _columns_within(part: Any, location: declaration.Location) -> Iterator[tuple[declaration.Location, str]]:
+def _columns_within(part: Any, location: Where) -> Iterator[tuple[Where, str]]:
     if isinstance(part, BaseModel):
         for field in type(part).model_fields:
             value = getattr(part, field)

@@ -15,11 +15,11 @@ from typing import Annotated, Any, Literal, Self
 import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from holdout import declaration
 from holdout.cases import Unit, group, known_cases
 from holdout.errors import ReferenceStandardError
 from holdout.keyed_table import Key, TableRow, match, read_table
 from holdout.mapping import LABEL_NAME
+from holdout.yamlfile import read_yaml, validate
 
 DETAILS = ("method", "readers", "date")
 SHOWN = 5
@@ -168,7 +168,8 @@ def load(declaration_path: Path, index: pa.Table, *, unit: Unit = "image") -> Re
         ReferenceStandardError: declaration or table are not valid, or a label has a value without a declared
             meaning (each named with its line).
     """
-    declared, _ = declaration.load(declaration_path, ReferenceDeclaration, ReferenceStandardError)
+    document = read_yaml(declaration_path, ReferenceStandardError, as_text=True)
+    declared = validate(document, ReferenceDeclaration, ReferenceStandardError)
     details = {name: getattr(declared, name) for name in DETAILS}
     columns = [label.column for label in declared.labels.values()]
     columns += [detail.column for detail in details.values() if detail is not None and detail.column]

@@ -8,10 +8,10 @@ from typing import Annotated, Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from holdout import declaration
 from holdout.errors import LockRefusedError
 from holdout.keyed_table import UNKNOWN, Key, match, read_table
 from holdout.mapping import LABEL_NAME
+from holdout.yamlfile import read_yaml, validate
 
 
 class SiteDeclaration(BaseModel):
@@ -31,7 +31,8 @@ def load_site_table(declaration_path: Path, index: pa.Table) -> dict[str, list[s
     Raises:
         LockRefusedError: declaration or table are not valid, or a key stands twice with different values.
     """
-    declared, _ = declaration.load(declaration_path, SiteDeclaration, LockRefusedError)
+    document = read_yaml(declaration_path, LockRefusedError, as_text=True)
+    declared = validate(document, SiteDeclaration, LockRefusedError)
     path = declaration_path.parent / declared.table
     rows = read_table(path, declared.key, list(declared.columns.values()), LockRefusedError)
     matched = match(index, declared.key, rows)

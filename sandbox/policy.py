@@ -12,15 +12,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from holdout.yamlfile import Where, mistakes_error, read_yaml, validate
 from runners.admission import AdmissionRules, host_architecture
 from runners.limits import Limits
-from runners.signature import load_key
 from runners.posture import ENGINE_DEFAULT, Posture, numeric_user
+from runners.signature import load_key
 from runners.version_floors import Backport
 from sandbox.canonical import digest
 from sandbox.errors import PolicyError
 from sandbox.protocol import Protocol
-from sandbox.yamlfile import Where, mistakes_error, read_yaml, validate
 
 _UNITS = {"B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _SIZE = re.compile(r"^([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(B|[KMGT]iB)$")

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, model_validator
 
+from holdout.yamlfile import Document, Where, mistakes_error, read_yaml, validate
 from sandbox.bands import band_names
 from sandbox.canonical import digest
 from sandbox.errors import ProtocolError
-from sandbox.yamlfile import Document, Where, mistakes_error, read_yaml, validate
 
 CROSS = " x "
 """Joins attributes, and levels, of a crossing."""

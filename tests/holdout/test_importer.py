@@ -150,13 +150,13 @@ def test_nothing_is_left_when_nothing_could_be_imported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("patient: who", "patient: whom", r"line 7: the table table.csv has no column 'whom'"),
-        ("object: CR", "object: XR", r"line 5: object:"),
-        ("age: age", "agee: age", r"line 8: agee: Extra inputs"),
-        ("object: CR", "object: DX", r"line 1: document: .*pixel_spacing"),
-        ("{column: truth}", "{column: truth, positive: ['1'], negative: ['1']}", r"line 11: labels.finding"),
-        ("sex: sex", "sex: sex\nsex: age", r"line 10: 'sex' is written twice"),
-        ("sex: sex", "sex: *a", r"not valid YAML"),
+        ("patient: who", "patient: whom", r"yaml:7: patient: the table table.csv has no column 'whom'"),
+        ("object: CR", "object: XR", r"yaml:5: object: must be"),
+        ("age: age", "agee: age", r"yaml:8: agee: unknown key; did you mean `age`"),
+        ("object: CR", "object: DX", r"yaml:1: a DX image must state pixel_spacing"),
+        ("{column: truth}", "{column: truth, positive: ['1'], negative: ['1']}", r"yaml:11: labels.finding"),
+        ("sex: sex", "sex: sex\nsex: age", r"yaml:10: sex is given a second time"),
+        ("sex: sex", "sex: *a", r"yaml:9: aliases"),
     ],
 )
 def test_mapping_errors_name_the_line(old: str, new: str, message: str, tmp_path: Path) -> None:

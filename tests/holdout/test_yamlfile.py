@@ -2,8 +2,8 @@
 
 import pytest
 
+from holdout.yamlfile import SIZE_LIMIT, parse_yaml, read_yaml, spell
 from sandbox.errors import ProtocolError
-from sandbox.yamlfile import SIZE_LIMIT, parse_yaml, read_yaml, spell
 
 
 def parse(text):

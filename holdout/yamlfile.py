@@ -2,7 +2,10 @@
 
 The dialect is YAML 1.2's core schema without aliases and tags. YAML 1.1, PyYAML's default, reads ``no`` as
 False, ``1:30`` as 90 and ``012`` as 10: in a document that is registered by hash, what a person reads must be
-what the program reads. Aliases are refused because a few of them can expand to gigabytes.
+what the program reads. Aliases are refused because a few of them can expand to gigabytes. Where a document declares the
+texts of a table (``as_text``), every scalar stays the text that stands there.
+
+Errors are raised as the class that the caller gives, made from one message.
 """
 
 from __future__ import annotations
@@ -21,8 +24,6 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from sandbox.errors import DocumentError
-
 SIZE_LIMIT = 256 * 1024
 DEPTH_LIMIT = 16
 NODE_LIMIT = 20_000
@@ -34,11 +35,15 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A parsed YAML document: plain data, and for each path the line (from 1) where it stands."""
+    """A parsed YAML document: plain data, and for each path the line (from 1) where it stands.
+
+    ``as_text`` tells that scalars were kept as text.
+    """
 
     name: str
     data: dict[str, Any]
     lines: dict[Where, int]
+    as_text: bool = False
 
     def line(self, where: Where) -> int:
         """Line of ``where``, or of the nearest enclosing place when ``where`` itself is absent."""
@@ -71,15 +76,16 @@ for _tag, _pattern, _first in (
     _CoreLoader.add_implicit_resolver(_tag, re.compile(_pattern), _first)
 
 
-def read_yaml(path: Path, error: type[DocumentError]) -> Document:
+def read_yaml(path: Path, error: type[Exception], *, as_text: bool = False) -> Document:
     """Read ``path`` as one YAML mapping.
 
     Args:
         path: the file, at most 256 KiB of UTF-8.
         error: class of the error to raise.
+        as_text: keep every scalar as text.
 
     Raises:
-        DocumentError: (as ``error``) unreadable, too large, not UTF-8, not YAML, alias or tag, a key twice.
+        Exception: (``error``) unreadable, too large, not UTF-8, not YAML, alias or tag, a key twice.
     """
     try:
         with path.open("rb") as file:
@@ -87,14 +93,14 @@ def read_yaml(path: Path, error: type[DocumentError]) -> Document:
     except OSError as problem:
         reason = problem.strerror or "unreadable"
         raise error(f"{path}: {reason}. Give the path of a readable YAML file.") from problem
-    return parse_yaml(raw, path.name, error)
+    return parse_yaml(raw, path.name, error, as_text=as_text)
 
 
-def parse_yaml(raw: bytes, name: str, error: type[DocumentError]) -> Document:
+def parse_yaml(raw: bytes, name: str, error: type[Exception], *, as_text: bool = False) -> Document:
     """Parse the bytes of a YAML document; ``name`` stands for the file in messages.
 
     Raises:
-        DocumentError: (as ``error``) see :func:`read_yaml`.
+        Exception: (``error``) see :func:`read_yaml`.
     """
     if len(raw) > SIZE_LIMIT:
         raise error(f"{name}: larger than {SIZE_LIMIT // 1024} KiB; no protocol or policy needs that much.")
@@ -115,26 +121,27 @@ def parse_yaml(raw: bytes, name: str, error: type[DocumentError]) -> Document:
     lines: dict[Where, int] = {}
     if not isinstance(root, MappingNode):
         raise error(f"{name}:1: expected keys with values (`proctor: ...`) at the top level.")
-    data = _build(root, (), lines, name, error)
-    return Document(name=name, data=data, lines=lines)
+    data = _build(root, (), _Building(lines=lines, name=name, error=error, as_text=as_text))
+    return Document(name=name, data=data, lines=lines, as_text=as_text)
 
 
-def validate(document: Document, model: type[Model], error: type[DocumentError]) -> Model:
+def validate(document: Document, model: type[Model], error: type[Exception]) -> Model:
     """Check ``document`` against ``model``.
 
     Raises:
-        DocumentError: (as ``error``) one line for each mistake, in the order of the file.
+        Exception: (``error``) one line for each mistake, in the order of the file.
     """
     try:
-        return model.model_validate_json(json.dumps(document.data), strict=True)
+        # Text has to become the model's numbers by itself; anything else must be what it says it is.
+        return model.model_validate_json(json.dumps(document.data), strict=not document.as_text)
     except ValidationError as problem:
         mistakes = [_explain(document, model, detail) for detail in problem.errors(include_url=False)]
         raise mistakes_error(document, mistakes, error) from None
 
 
 def mistakes_error(
-    document: Document, mistakes: Iterable[tuple[Where, str]], error: type[DocumentError]
-) -> DocumentError:
+    document: Document, mistakes: Iterable[tuple[Where, str]], error: type[Exception]
+) -> Exception:
     """Make the error that lists ``mistakes`` (path, message) in the order of the file."""
     ordered = sorted({(document.line(where), document.mistake(where, text)) for where, text in mistakes})
     shown = [text for _, text in ordered[:SHOWN_MISTAKES]]
@@ -157,7 +164,7 @@ def _shown(text: str) -> str:
     return printable if len(printable) <= 60 else printable[:57] + "..."
 
 
-def _bound(text: str, name: str, error: type[DocumentError]) -> None:
+def _bound(text: str, name: str, error: type[Exception]) -> None:
     """Walk the events, which needs no recursion, before anything recursive sees the text."""
     depth = nodes = documents = 0
     for event in yaml.parse(text, Loader=_CoreLoader):
@@ -182,13 +189,23 @@ def _bound(text: str, name: str, error: type[DocumentError]) -> None:
             raise error(f"{name}:{line}: nested too deeply or too long for a document of this kind.")
 
 
-def _build(node: Node, where: Where, lines: dict[Where, int], name: str, error: type[DocumentError]) -> Any:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Building:
+    lines: dict[Where, int]
+    name: str
+    error: type[Exception]
+    as_text: bool
+
+
+def _build(node: Node, where: Where, building: _Building) -> Any:
+    lines, name, error = building.lines, building.name, building.error
     lines.setdefault(where, node.start_mark.line + 1)
     if isinstance(node, MappingNode):
         built: dict[str, Any] = {}
         for key, value in node.value:
             line = key.start_mark.line + 1
-            if not isinstance(key, ScalarNode) or key.tag != "tag:yaml.org,2002:str":
+            word = isinstance(key, ScalarNode) and (building.as_text or key.tag == "tag:yaml.org,2002:str")
+            if not word:
                 raise error(f"{name}:{line}: keys must be words; put other keys in quotes.")
             place = (*where, key.value)
             if key.value in built:
@@ -197,11 +214,11 @@ def _build(node: Node, where: Where, lines: dict[Where, int], name: str, error: 
                     "remove one of them."
                 )
             lines[place] = line
-            built[key.value] = _build(value, place, lines, name, error)
+            built[key.value] = _build(value, place, building)
         return built
     if isinstance(node, SequenceNode):
-        return [_build(item, (*where, index), lines, name, error) for index, item in enumerate(node.value)]
-    return _scalar(node.tag, node.value)
+        return [_build(item, (*where, index), building) for index, item in enumerate(node.value)]
+    return node.value if building.as_text else _scalar(node.tag, node.value)
 
 
 def _scalar(tag: str, text: str) -> Any:
