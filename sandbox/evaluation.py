@@ -33,6 +33,7 @@ from runners.engine import Engine, connect
 from sandbox import holdouts, predictions, protocols, submissions
 from sandbox.canonical import canonical_json, digest, digest_bytes
 from sandbox.errors import EvaluationError, WorkspaceError
+from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
 from sandbox.examination import MachineExamination, examine
 from sandbox.holdout_summary import write_holdout_summary
@@ -48,7 +49,7 @@ from sandbox.selfcheck import run_selfchecks
 from sandbox.staging_place import remove_work, work_folder
 from sandbox.submissions import Submission
 from sandbox.version import code_digest, package_version
-from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_atomic, write_json
+from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_json
 
 Say = Callable[[str], None]
 ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
@@ -113,7 +114,7 @@ def evaluate(
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         write_json(folder / "identity.json", {**asdict(identity), "vendor": admitted.vendor})
-        write_atomic(folder / "policy.json", canonical_json(policy.document))
+        write_durable(folder / "policy.json", canonical_json(policy.document))
         _Steps(workspace, policy, locked, admitted, registered, identity, folder, say, progress).carry_out()
     return read(workspace, folder)
 
@@ -254,7 +255,7 @@ class _Steps:
             self._identity.evaluation,
             StepCounts(locked=cases, staged=staged, asked=staged - _count(answered, "not_started")),
         )
-        write_atomic(self._folder / "results.json", to_json(results))
+        write_durable(self._folder / "results.json", to_json(results))
         with open_ledger(self._workspace) as ledger:
             finished = self._once(
                 ledger,

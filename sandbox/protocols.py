@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sandbox.canonical import digest_bytes
 from sandbox.errors import WorkspaceError
+from sandbox.evidence.durable import write_durable
 from sandbox.protocol import Protocol, load_protocol
-from sandbox.workspace import Workspace, entry, open_ledger, write_atomic, write_json
+from sandbox.workspace import Workspace, entry, open_ledger, write_json
 
 FORMAT = "proctor-protocol-record/1"
 
@@ -41,7 +42,7 @@ def register(workspace: Workspace, path: Path) -> RegisteredProtocol:
     waiting = folder.with_name(f".{secrets.token_hex(8)}.partial")
     waiting.mkdir()
     try:
-        write_atomic(waiting / "protocol.yaml", text)
+        write_durable(waiting / "protocol.yaml", text)
         if load_protocol(waiting / "protocol.yaml").digest != protocol.digest:
             raise WorkspaceError(f"{path} changed while it was read. Register it again.")
         with open_ledger(workspace) as ledger:

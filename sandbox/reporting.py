@@ -18,6 +18,7 @@ from sandbox.errors import EvaluationError
 from sandbox.evaluation import Evaluation
 from sandbox.evidence.checkpoint import open_checkpoint
 from sandbox.evidence.dossier import DossierParts, build_dossier, prove_entries
+from sandbox.evidence.durable import write_durable
 from sandbox.evidence.entry import LedgerEntry
 from sandbox.evidence.keys import load_signing_key
 from sandbox.evidence.ledger import Ledger
@@ -46,7 +47,7 @@ from sandbox.report.model import (
 from sandbox.report.page import render
 from sandbox.results import from_json
 from sandbox.submissions import Submission
-from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_atomic, write_json
+from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_json
 
 NOT_BUILT = (
     "Containers share the host's kernel unless the policy names another runtime. What a container still sees of the "
@@ -111,7 +112,7 @@ def write_report(workspace: Workspace, item: Evaluation) -> Path:
         if not ledger.find(kind="report-made", evaluation=item.id, report=digest_bytes(page)):
             subject = {"evaluation": item.id, "report": digest_bytes(page), "audience": "institution"}
             ledger.append(entry("report-made", subject=subject))
-    write_atomic(path, page)
+    write_durable(path, page)
     return path
 
 

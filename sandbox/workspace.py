@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.errors import WorkspaceError
+from sandbox.evidence.durable import write_durable
 from sandbox.evidence.keys import generate_signing_key, load_signing_key
 from sandbox.evidence.ledger import Ledger
 
@@ -106,7 +107,7 @@ def create(home: Path) -> Workspace:
         (building / "keys").chmod(0o700)
         origin = f"proctor/{secrets.token_hex(8)}"
         key = generate_signing_key(building / "keys" / "ledger.pem", origin)
-        write_atomic(building / "keys" / "ledger.vkey", key.verifier.text.encode("ascii") + b"\n")
+        write_durable(building / "keys" / "ledger.vkey", key.verifier.text.encode("ascii") + b"\n")
         write_keyring(building, {"pseudonyms": secrets.token_bytes(32)})
         shutil.copyfile(DEFAULT_POLICY, building / "policy.yaml")
         Ledger.create(building / "ledger", origin=origin, key=key)
@@ -194,27 +195,12 @@ def read_keyring(home: Path) -> dict[str, bytes]:
 def write_keyring(home: Path, keyring: Mapping[str, bytes]) -> None:
     """Replace the keyring atomically, readable by its owner alone."""
     text = json.dumps({name: value.hex() for name, value in sorted(keyring.items())}, indent=2)
-    write_atomic(home / "keys" / "keyring.json", text.encode("ascii"), mode=0o600)
-
-
-def write_atomic(path: Path, content: bytes, *, mode: int = 0o644) -> None:
-    """Write ``content`` so that a reader sees the old file or the new one, never a half."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_durable(home / "keys" / "keyring.json", text.encode("ascii"), mode=0o600)
 
 
 def write_json(path: Path, value: object) -> None:
     """Write readable JSON atomically."""
-    write_atomic(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+    write_durable(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
 
 
 def utc_now() -> str:
