@@ -29,10 +29,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from holdout.lock import LockedHoldout, open_reference
+from runners.contracts.interface import ContractRun
+from runners.contracts.registry import CONTRACTS
 from runners.engine import Engine, connect
 from sandbox import holdouts, predictions, protocols, submissions
 from sandbox.canonical import canonical_json, digest, digest_bytes
-from sandbox.errors import EvaluationError, WorkspaceError
+from sandbox.errors import EvaluationError, EvaluationRefusedError, WorkspaceError
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
 from sandbox.examination import MachineExamination, examine
@@ -42,10 +44,11 @@ from sandbox.journal import Journal
 from sandbox.policy import Policy, load_policy
 from sandbox.protocols import RegisteredProtocol
 from sandbox.results import Verdict, from_json, to_json
-from sandbox.run import RunTally, failure_counts, run_key, run_submission
+from sandbox.run import RunTally, contract_run, failure_counts, run_key, run_submission
 from sandbox.scored import scored_cases
 from sandbox.scoring.score import StepCounts, score
 from sandbox.selfcheck import run_selfchecks
+from sandbox.smoke import ask_smoke_case
 from sandbox.staging_place import remove_work, work_folder
 from sandbox.submissions import Submission
 from sandbox.version import code_digest, package_version
@@ -195,26 +198,50 @@ class _Steps:
             )
 
     def _ask(self, engine: Engine, journal: Journal) -> RunTally:
-        work = work_folder(self._folder, self._locked, containers=self._policy.run.containers)
+        submission, protocol = self._submission, self._registered.protocol
+        containers = self._policy.run.containers
+        work = work_folder(
+            self._folder,
+            self._locked,
+            containers=containers,
+            whole_set=CONTRACTS[submission.contract].whole_set(submission.settings),
+        )
+        request = contract_run(
+            engine,
+            submission,
+            protocol,
+            posture=self._policy.posture(datetime.now(UTC).date()),
+            limits=self._policy.container_limits(protocol),
+            input_root=work,
+        )
         try:
-            with self._progress(f"asking {self._submission.vendor}") as bar:
+            if len(journal.ended) < self._locked.cases.num_rows:
+                with self._progress("asking about a synthetic case"):
+                    self._ask_smoke_case(request, work)
+            with self._progress(f"asking {submission.vendor}") as bar:
                 return run_submission(
-                    engine,
-                    self._submission.digest,
+                    submission,
+                    request,
                     self._locked,
                     journal,
-                    protocol=self._registered.protocol,
-                    posture=self._policy.posture(datetime.now(UTC).date()),
-                    limits=self._policy.container_limits(self._registered.protocol),
-                    containers=self._policy.run.containers,
+                    protocol=protocol,
+                    containers=containers,
                     key=run_key(secret_key(self._workspace, "pseudonyms"), self._identity.evaluation),
                     work=work,
-                    user=self._submission.user,
                     progress=bar,
                 )
         finally:
             remove_work(self._folder)
             self._enter_access(len(journal.ended))
+
+    def _ask_smoke_case(self, request: ContractRun, work: Path) -> None:
+        try:
+            ask_smoke_case(self._submission, request, self._policy, self._registered.protocol, work)
+        except EvaluationRefusedError:
+            with open_ledger(self._workspace) as ledger:
+                subject = {"evaluation": self._identity.evaluation, "reason": "smoke_case"}
+                ledger.append(entry("evaluation-failed", subject=subject, detail={"asked": 0}))
+            raise
 
     def _predict(self, journal: Journal) -> None:
         path = self._folder / "predictions.parquet"

@@ -10,20 +10,23 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdout.lock import LockedHoldout
 from holdout.staging import Stager, StagingFailure
+from runners.contracts.interface import ContractRun
+from runners.contracts.registry import CONTRACTS
 from runners.engine import Engine
 from runners.failures import FailureCode
 from runners.limits import Limits
 from runners.posture import Posture
-from runners.worker import CaseInput, CaseOutcome, SessionEvent, run_cases
+from runners.worker import CaseInput, CaseOutcome, SessionEvent
 from sandbox.ahead import ahead
 from sandbox.journal import Ended, Journal
 from sandbox.predictions import level
 from sandbox.protocol import Protocol
+from sandbox.submissions import Submission
 
 AHEAD = 16
 """Cases staged ahead of each container: staging hides behind the container's own time."""
@@ -46,26 +49,54 @@ def run_key(pseudonym_key: bytes, evaluation: str) -> bytes:
     return hmac.new(pseudonym_key, b"proctor-run-key/1\0" + evaluation.encode(), hashlib.sha256).digest()
 
 
-def run_submission(
+def contract_run(
     engine: Engine,
-    image: str,
+    submission: Submission,
+    protocol: Protocol,
+    *,
+    posture: Posture,
+    limits: Limits,
+    input_root: Path,
+) -> ContractRun:
+    """Say how a submission's containers are asked: by its contract, for the protocol's task."""
+    score = protocol.output.score
+    task = {
+        "kind": protocol.task.kind,
+        "target": protocol.task.target,
+        "unit": protocol.task.unit,
+        "output": {"score": {"minimum": score.minimum, "maximum": score.maximum}},
+    }
+    return ContractRun(
+        engine=engine,
+        image=submission.digest,
+        posture=posture,
+        limits=limits,
+        input_root=input_root,
+        task=task,
+        settings=submission.settings,
+        answer=submission.answer_location,
+        user=submission.user,
+    )
+
+
+def run_submission(
+    submission: Submission,
+    request: ContractRun,
     locked: LockedHoldout,
     journal: Journal,
     *,
     protocol: Protocol,
-    posture: Posture,
-    limits: Limits,
     containers: int,
     key: bytes,
     work: Path,
-    user: str | None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> RunTally:
     """Ask the container about every case that the journal does not hold yet.
 
     Args:
-        containers: warm containers side by side; each sees one case at a time.
-        work: an empty folder for staged cases; it is emptied again.
+        request: what :func:`contract_run` made; every container gets an input root of its own below ``work``.
+        containers: containers side by side; each sees one case at a time, or all when its contract says so.
+        work: a folder for staged cases; it is emptied again.
 
     Raises:
         HoldoutError, RunnerError: the host's side failed; the journal keeps what had ended.
@@ -74,14 +105,9 @@ def run_submission(
     tally = RunTally()
     if len(journal.ended) >= total:
         return tally
-    task = {
-        "kind": protocol.task.kind,
-        "target": protocol.task.target,
-        "unit": protocol.task.unit,
-        "output": {
-            "score": {"minimum": protocol.output.score.minimum, "maximum": protocol.output.score.maximum}
-        },
-    }
+    contract = CONTRACTS[submission.contract]
+    if contract.whole_set(submission.settings):
+        containers = 1
     staging = work / "staging"
     staging.mkdir()
     guard = threading.Lock()
@@ -122,10 +148,7 @@ def run_submission(
         def serve(number: int) -> None:
             root = work / f"input-{number}"
             root.mkdir()
-            outcomes = run_cases(
-                engine, image, posture=posture, limits=limits, cases=staged(), input_root=root, task=task,
-                on_event=note, user=user,
-            )  # fmt: skip
+            outcomes = contract.run(replace(request, input_root=root, on_event=note), staged())
             with contextlib.closing(outcomes):
                 for outcome in outcomes:
                     end(_ended(outcome, names[outcome.case], number, protocol))

@@ -18,11 +18,14 @@ _SHARE = 4
 """At most one part in so many of the free memory file system is taken."""
 
 
-def work_folder(evaluation: Path, locked: LockedHoldout, *, containers: int) -> Path:
-    """Make the empty folder for one run's staged cases, removing what a killed run left in it."""
+def work_folder(evaluation: Path, locked: LockedHoldout, *, containers: int, whole_set: bool = False) -> Path:
+    """Make the empty folder for one run's staged cases, removing what a killed run left in it.
+
+    ``whole_set``: all cases lie there at once, since the contract shows them to one container together.
+    """
     remove_work(evaluation)
-    largest = _largest_case(locked)
-    needed = largest * (2 * AHEAD + 2) * containers
+    at_once = locked.cases.num_rows if whole_set else (2 * AHEAD + 2) * containers
+    needed = _largest_case(locked) * at_once
     try:
         fits = MEMORY.is_dir() and needed * _SHARE < shutil.disk_usage(MEMORY).free
     except OSError:

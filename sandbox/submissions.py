@@ -8,11 +8,15 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runners import admission
+from runners.contracts.answer_location import AnswerLocation, parse_location
+from runners.contracts.declaration import FILE_BYTES, read_document
+from runners.contracts.interface import ImageDeclaration
+from runners.contracts.registry import Declared, declare
 from runners.engine import Engine
 from sandbox.errors import UsageError, WorkspaceError
 from sandbox.policy import Policy
@@ -26,7 +30,8 @@ ARCHIVE = "image.tar"
 class Submission:
     """One admitted image.
 
-    ``facts`` is what admission read from the archive (architecture, user, layers, sizes, warnings), as JSON.
+    ``facts`` is what admission read from the archive (architecture, user, layers, sizes, packages, warnings), as
+    JSON; ``settings`` and ``answer`` are the contract's own (:mod:`runners.contracts.registry`).
     """
 
     vendor: str
@@ -37,11 +42,35 @@ class Submission:
     archive_sha256: str
     size: int
     facts: dict[str, Any]
+    settings: dict[str, Any] = field(default_factory=dict)
+    answer: str | None = None
+
+    @property
+    def answer_location(self) -> AnswerLocation | None:
+        """Where the contract's output holds the answer; None for contracts without such a rule."""
+        return None if self.answer is None else parse_location(self.answer)
 
     @property
     def user(self) -> str:
         """The image's user as numeric ``uid:gid``, as admission found it."""
         return str(self.facts["run_user"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a vendor says beside the image.
+
+    Attributes:
+        contract: None: what the image declares.
+        contract_file: inputs, mount paths and the like, as the contract asks for.
+        answer: ``FILE#/json/pointer``, where the contract does not say it.
+        signature: file with the signature over the image's digest.
+    """
+
+    contract: str | None = None
+    contract_file: Path | None = None
+    answer: str | None = None
+    signature: Path | None = None
 
 
 def admit(
@@ -50,6 +79,7 @@ def admit(
     archive: Path,
     *,
     vendor: str,
+    wanted: Wanted | None = None,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> Submission:
     """Read an image archive without running it, and keep it when every check holds.
@@ -58,9 +88,11 @@ def admit(
 
     Raises:
         AdmissionRefused: a check does not hold; the message is a sentence for the vendor.
+        ContractRefused: the contract is not known, or not declared in full.
         UsageError: there is no such file.
     """
     checked_name(vendor)
+    wanted = wanted or Wanted()
     if not archive.is_file():
         raise UsageError(
             f"{archive} is not a file. Give the archive that `docker save -o IMAGE.tar IMAGE` writes."
@@ -69,13 +101,15 @@ def admit(
     waiting.mkdir()
     try:
         archive_sha256, size = _copy_hashed(archive, waiting / ARCHIVE, progress)
-        admitted = admission.read_archive(waiting / ARCHIVE, policy.admission_rules())
+        admitted, declared = examine(waiting / ARCHIVE, policy, wanted)
         folder = workspace.submission(admitted.digest)
         record = {
             "format": FORMAT,
             "vendor": vendor,
             "digest": admitted.digest,
-            "contract": "worker",
+            "contract": declared.contract,
+            "settings": declared.settings,
+            "answer": declared.answer,
             "admitted": utc_now(),
             "archive_sha256": archive_sha256,
             "size": size,
@@ -88,6 +122,15 @@ def admit(
                     f"This image was admitted before under the vendor {known.vendor!r}. "
                     "One image has one vendor: use that name."
                 )
+            if (known.contract, known.settings, known.answer) != (
+                declared.contract,
+                declared.settings,
+                declared.answer,
+            ):
+                raise WorkspaceError(
+                    "This image was admitted before under another contract, contract file or place of the answer. "
+                    "One image has one contract: give the same, or build the image again."
+                )
             return known
         write_json(waiting / "record.json", record)
         with open_ledger(workspace) as ledger:
@@ -95,13 +138,32 @@ def admit(
                 entry(
                     "submission-admitted",
                     subject={"submission": admitted.digest, "vendor": vendor},
-                    detail={"archive_sha256": archive_sha256, "size": size, "contract": "worker"},
+                    detail={"archive_sha256": archive_sha256, "size": size, "contract": declared.contract},
                 )
             )
         waiting.rename(folder)
     finally:
         shutil.rmtree(waiting, ignore_errors=True)
     return _read(folder)
+
+
+def examine(archive: Path, policy: Policy, wanted: Wanted) -> tuple[admission.AdmittedImage, Declared]:
+    """Check an archive and settle its contract, without keeping or running anything.
+
+    Raises:
+        AdmissionRefused, ContractRefused: a check does not hold.
+        UsageError: a file named beside the archive is not there.
+    """
+    signature = None if wanted.signature is None else _small_file(wanted.signature)
+    document = None if wanted.contract_file is None else read_document(_small_file(wanted.contract_file))
+    admitted = admission.read_archive(archive, policy.admission_rules(), signature=signature)
+    declared = declare(
+        ImageDeclaration(labels=admitted.labels, manifests=admitted.manifests),
+        contract=wanted.contract,
+        document=document,
+        answer=wanted.answer,
+    )
+    return admitted, declared
 
 
 def load(engine: Engine, submission: Submission, policy: Policy) -> None:
@@ -152,9 +214,19 @@ def _read(folder: Path) -> Submission:
             archive_sha256=record["archive_sha256"],
             size=record["size"],
             facts=record["facts"],
+            settings=record.get("settings", {}),
+            answer=record.get("answer"),
         )
     except (OSError, ValueError, KeyError) as error:
         raise WorkspaceError(f"{path} is damaged. Admit the image again into a fresh folder.") from error
+
+
+def _small_file(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}).") from error
 
 
 def _copy_hashed(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 from sandbox import submissions
 from sandbox.commands import console
 from sandbox.policy import load_policy
-from sandbox.submissions import Submission
+from sandbox.submissions import Submission, Wanted
 from sandbox.workspace import default_home, open_workspace
 
 submission_app = typer.Typer(
@@ -22,6 +23,27 @@ submission_app = typer.Typer(
 def admit(
     image: Annotated[Path, typer.Argument(help="Archive from `docker save -o IMAGE.tar IMAGE`.")],
     vendor: Annotated[str, typer.Option(help="Short name of the vendor, e.g. acme.")],
+    contract: Annotated[
+        str | None,
+        typer.Option(
+            help="worker, files, grand-challenge, medperf or map; left out: what the image says of itself."
+        ),
+    ] = None,
+    contract_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="What the contract needs beside the image: inputs, mount paths (container_config.yaml)."
+        ),
+    ] = None,
+    answer: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the output holds the answer: FILE.json#/json/pointer or FILE.csv#KEY=VALUE."
+        ),
+    ] = None,
+    signature: Annotated[
+        Path | None, typer.Option(help="Signature over the image's digest, when the policy asks for one.")
+    ] = None,
 ) -> None:
     """Check an image archive without running it, and keep it.
 
@@ -31,13 +53,25 @@ def admit(
     \b
       docker save -o acme.tar acme/model:1.4
       proctor submission admit acme.tar --vendor acme
+      proctor submission admit algorithm.tar.gz --vendor acme --contract-file inputs.yaml \
+          --answer malignancy-likelihood.json
     """
     workspace = open_workspace(default_home())
     with console.progress("reading the archive") as progress:
         submission = submissions.admit(
-            workspace, load_policy(workspace.policy_path), image, vendor=vendor, progress=progress
+            workspace,
+            load_policy(workspace.policy_path),
+            image,
+            vendor=vendor,
+            wanted=Wanted(contract=contract, contract_file=contract_file, answer=answer, signature=signature),
+            progress=progress,
         )
-    console.result(_data(submission), lambda: console.line(f"Admitted {submission.digest} from {vendor}."))
+    console.result(
+        _data(submission),
+        lambda: console.line(
+            f"Admitted {submission.digest} from {vendor} under the {submission.contract} contract."
+        ),
+    )
 
 
 @submission_app.command("list")
@@ -61,8 +95,15 @@ def show(
     item = submissions.find(open_workspace(default_home()), submission)
     console.result(
         _data(item), lambda: console.table(["fact", "value"], [(k, v) for k, v in _data(item).items() if k != "facts"]
-                                           + [(k, v) for k, v in item.facts.items()])
+                                           + [(k, v) for k, v in item.facts.items() if k != "packages"]
+                                           + [("packages", _packages(item))])
     )  # fmt: skip
+
+
+def _packages(item: Submission) -> str:
+    """How many packages of each kind; the list itself is in the JSON output."""
+    kinds = Counter(package["kind"] for package in item.facts.get("packages", ()))
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items())) or "none listed"
 
 
 def _data(item: Submission) -> dict[str, object]:
@@ -70,6 +111,8 @@ def _data(item: Submission) -> dict[str, object]:
         "vendor": item.vendor,
         "digest": item.digest,
         "contract": item.contract,
+        "settings": item.settings,
+        "answer": item.answer,
         "admitted": item.admitted,
         "archive_sha256": item.archive_sha256,
         "size": item.size,

@@ -151,7 +151,7 @@ KINDS: Mapping[str, Kind] = {
             "archive_sha256": _digest,
             "size": _count,
             "layers": _count,
-            "contract": _one_of("worker", "grand-challenge", "medperf", "map"),
+            "contract": _one_of("worker", "files", "grand-challenge", "medperf", "map"),
         },
     ),
     "submission-refused": _kind(subject={"archive": _digest, "reason": _code}, detail={"size": _count}),

@@ -1,0 +1,101 @@
+"""The smoke case: before any real case, a container is asked about a synthetic one, under the run's own posture.
+
+What cannot start, or does not keep to its contract, then never sees a patient's image. The case is a SYNTHETIC
+radiograph (:mod:`holdout.synthetic`) in the view that real cases have.
+"""
+
+from __future__ import annotations
+
+import csv
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from holdout import synthetic
+from holdout.view import ViewPlan, build, read_source
+from runners.contracts.interface import ContractRun
+from runners.contracts.registry import CONTRACTS
+from runners.failures import FailureCode
+from runners.worker import CaseInput, CaseOutcome
+from sandbox.errors import EvaluationRefusedError
+from sandbox.policy import Policy
+from sandbox.protocol import Protocol
+from sandbox.submissions import Submission
+
+_PATIENTS = 10
+_SEED = 90_001
+
+# Failures that no picture excuses: the container did not start, or did not keep to its contract.
+_FORM = frozenset(
+    {
+        FailureCode.NOT_STARTED,
+        FailureCode.PARTIAL_LINE,
+        FailureCode.GARBAGE,
+        FailureCode.WRONG_CASE,
+        FailureCode.FLOOD,
+        FailureCode.OUTPUT_REFUSED,
+    }
+)
+_ANSWERED = frozenset({FailureCode.REFUSED, FailureCode.OUT_OF_RANGE})
+
+
+def synthetic_cases(folder: Path, protocol: Protocol, *, count: int) -> Iterator[CaseInput]:
+    """Make synthetic cases of one image each below ``folder`` (which exists), under random pseudonyms.
+
+    Equal calls give equal images; names and UIDs differ.
+    """
+    data = folder / "synthetic"
+    synthetic.generate(data, patients=max(_PATIENTS, count), seed=_SEED)
+    with (data / "acquisition.csv").open(newline="", encoding="utf-8") as file:
+        # One make, so that a model that fails on the other scanner is not taken for one that cannot start.
+        rows = [row["file"] for row in csv.DictReader(file) if row["manufacturer"] == "Synthetic A"]
+    plan = ViewPlan(attributes=protocol.input.attributes)
+    rules = plan.rules()
+    try:
+        for name in rows[:count]:
+            pseudonym = secrets.token_hex(8)
+            source = read_source((data / "dicom" / name).read_bytes(), rules)
+            directory = folder / pseudonym
+            directory.mkdir(mode=0o755)
+            (directory / "000001.dcm").write_bytes(
+                build(
+                    source,
+                    plan,
+                    rules=rules,
+                    case_key=secrets.token_bytes(32),
+                    pseudonym=pseudonym,
+                    number=1,
+                )
+            )
+            yield CaseInput(case=pseudonym, directory=directory, files=("000001.dcm",))
+    finally:
+        shutil.rmtree(data, ignore_errors=True)
+
+
+def ask_smoke_case(
+    submission: Submission, request: ContractRun, policy: Policy, protocol: Protocol, work: Path
+) -> CaseOutcome:
+    """Ask about one synthetic case; ``work`` is the run's folder.
+
+    Raises:
+        EvaluationRefusedError: the container fails in a way that the policy does not pass over.
+    """
+    folder, root = work / "smoke", work / "smoke-input"
+    folder.mkdir()
+    root.mkdir()
+    try:
+        cases = synthetic_cases(folder, protocol, count=1)
+        (outcome,) = CONTRACTS[submission.contract].run(replace(request, input_root=root), cases)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(root, ignore_errors=True)
+    code = outcome.failure
+    strict = policy.run.smoke == "answer"
+    if code is not None and (code in _FORM or (strict and code not in _ANSWERED)):
+        raise EvaluationRefusedError(
+            f"The container failed the smoke case, a synthetic radiograph ({code}): {code.sentence} No case of the "
+            "hold-out was asked. The vendor finds the cause with `proctor kit check`."
+        )
+    return outcome
