@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BLOCK = 1 << 20
+SMALL = 1 << 17
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 CHUNK_FILES = 64
 _buffers = threading.local()
 
@@ -31,16 +33,25 @@ class FileDigest:
 
 def hash_file(root: Path, path: str) -> FileDigest:
     """Hash ``root / path``; links are not followed in the last step."""
+    # A path object for each of a million small files would cost more than hashing them.
+    place = f"{root}/{path}"
     try:
-        descriptor = os.open(root / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        descriptor = os.open(place, _FLAGS)
     except FileNotFoundError:
         return FileDigest(path=path, problem="missing")
     except OSError:
-        linked = os.path.lexists(root / path)
+        linked = os.path.lexists(place)
         return FileDigest(path=path, problem="not_regular" if linked else "unreadable")
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             return FileDigest(path=path, problem="not_regular")
+        if status.st_size < SMALL:
+            content = os.read(descriptor, SMALL)
+            # A full read means that it grew since; then it is hashed like a large one, from its start.
+            if len(content) < SMALL:
+                return FileDigest(path=path, size=len(content), sha256=hashlib.sha256(content).hexdigest())
+            os.lseek(descriptor, 0, os.SEEK_SET)
         buffer = getattr(_buffers, "buffer", None)
         if buffer is None:
             buffer = _buffers.buffer = memoryview(bytearray(BLOCK))
