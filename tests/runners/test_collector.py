@@ -197,11 +197,7 @@ def test_folder_swapped_for_a_link_while_it_is_collected(out, tmp_path):
             try:
                 seen |= set(collect(out, {"deep/secret": 100}).values())
             except CollectionRefused as refused:
-                assert refused.code in (
-                    CollectionCode.LINK,
-                    CollectionCode.NOT_A_FILE,
-                    CollectionCode.CHANGED,
-                )
+                codes.add(refused.code)
     finally:
         stop.set()
         thread.join()
