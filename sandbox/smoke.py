@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,20 +41,22 @@ _FORM = frozenset(
 _ANSWERED = frozenset({FailureCode.REFUSED, FailureCode.OUT_OF_RANGE})
 
 
-def synthetic_cases(folder: Path, protocol: Protocol, *, count: int) -> Iterator[CaseInput]:
+def synthetic_cases(folder: Path, protocol: Protocol, picks: Sequence[int] = (0,)) -> Iterator[CaseInput]:
     """Make synthetic cases of one image each below ``folder`` (which exists), under random pseudonyms.
 
-    Equal calls give equal images; names and UIDs differ.
+    ``picks`` are numbers of images, from 0, in the order of the cases. Equal numbers give equal images and UIDs
+    under other pseudonyms, in every call.
     """
     data = folder / "synthetic"
-    synthetic.generate(data, patients=max(_PATIENTS, count), seed=_SEED)
+    synthetic.generate(data, patients=_PATIENTS, seed=_SEED)
     with (data / "acquisition.csv").open(newline="", encoding="utf-8") as file:
         # One make, so that a model that fails on the other scanner is not taken for one that cannot start.
         rows = [row["file"] for row in csv.DictReader(file) if row["manufacturer"] == "Synthetic A"]
     plan = ViewPlan(attributes=protocol.input.attributes)
     rules = plan.rules()
     try:
-        for name in rows[:count]:
+        for pick in picks:
+            name = rows[pick]
             pseudonym = secrets.token_hex(8)
             source = read_source((data / "dicom" / name).read_bytes(), rules)
             directory = folder / pseudonym
@@ -64,7 +66,7 @@ def synthetic_cases(folder: Path, protocol: Protocol, *, count: int) -> Iterator
                     source,
                     plan,
                     rules=rules,
-                    case_key=secrets.token_bytes(32),
+                    case_key=pick.to_bytes(32),
                     pseudonym=pseudonym,
                     number=1,
                 )
@@ -86,12 +88,12 @@ def ask_smoke_case(
     folder.mkdir()
     root.mkdir()
     try:
-        cases = synthetic_cases(folder, protocol, count=1)
+        cases = synthetic_cases(folder, protocol)
         (outcome,) = CONTRACTS[submission.contract].run(replace(request, input_root=root), cases)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(root, ignore_errors=True)
-    code = outcome.failure
+    code: FailureCode | None = outcome.failure
     strict = policy.run.smoke == "answer"
     if code is not None and (code in _FORM or (strict and code not in _ANSWERED)):
         raise EvaluationRefusedError(

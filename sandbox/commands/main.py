@@ -12,6 +12,7 @@ from sandbox.commands import console
 from sandbox.commands.demo import demo
 from sandbox.commands.evaluations import dossier, evaluate, evaluation_app, report, verify
 from sandbox.commands.holdouts import holdout_app
+from sandbox.commands.kit import kit_app
 from sandbox.commands.ledgers import ledger_app
 from sandbox.commands.protocols import protocol_app
 from sandbox.commands.submissions import submission_app
@@ -35,6 +36,7 @@ no network, see no truth and carry nothing out, scores its answers, and keeps ev
   proctor holdout ingest FOLDER --name cxr --reference REFERENCE.yaml
   proctor holdout lock cxr
   proctor submission admit IMAGE.tar --vendor acme
+  proctor kit check IMAGE.tar                         for vendors: the same checks, on synthetic cases
   proctor protocol register PROTOCOL.yaml
   proctor evaluate --holdout cxr --submission acme --protocol PROTOCOL.yaml
   proctor dossier EVALUATION -o FILE.zip
@@ -58,6 +60,7 @@ app = typer.Typer(
 )
 app.add_typer(holdout_app, name="holdout")
 app.add_typer(submission_app, name="submission")
+app.add_typer(kit_app, name="kit")
 app.add_typer(protocol_app, name="protocol")
 app.add_typer(evaluation_app, name="evaluation")
 app.add_typer(ledger_app, name="ledger")

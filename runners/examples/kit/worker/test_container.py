@@ -1,0 +1,23 @@
+"""Checks the conversation without a container: ``python3 test_container.py``."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+with tempfile.TemporaryDirectory() as folder:
+    Path(folder, "000001.dcm").write_bytes(b"")
+    question = {"case": "c1", "directory": folder, "files": ["000001.dcm"]}
+    done = subprocess.run(
+        [sys.executable, Path(__file__).with_name("main.py")],
+        input=f"{json.dumps(question)}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+ready, answer = map(json.loads, done.stdout.splitlines())
+assert ready == {"ready": True}, ready
+assert answer["case"] == "c1", answer
+assert 0 <= answer["answer"]["score"] <= 1, answer
+print("The container keeps to the worker contract.")
