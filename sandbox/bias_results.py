@@ -48,6 +48,7 @@ class Gap:
         p_holm: adjusted for the family by Holm's steps.
         p_family: adjusted for the family by the largest of its statistics in each resample (max-T),
             (1 + k) / (1 + B).
+        p_all: the same over all families at once, every metric and stratum of the evaluation.
         method, version: what made interval and statistic.
         verdict: ``within_margin``: the simultaneous interval lies within the protocol's margin;
             ``gap_shown``: p_family is at most 1 - level and the simultaneous interval excludes 0;
@@ -68,6 +69,7 @@ class Gap:
     p: float
     p_holm: float
     p_family: float
+    p_all: float
     method: str
     version: int
     verdict: GapVerdict

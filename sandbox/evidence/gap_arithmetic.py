@@ -23,6 +23,10 @@ def gap_contradictions(analysis: Analysis, where: str) -> Iterator[str]:
     if bias is None:
         return
     rows = {(row.attribute, row.level): row for row in analysis.strata}
+    attributes = {row.attribute for row in analysis.strata}
+    shown = {(stratum.metric, stratum.operating_point, stratum.attribute) for stratum in bias.strata}
+    if shown != {(metric, point, name) for metric, point, _ in shown for name in attributes}:
+        yield f"{where}, gaps: they are not given for every stratum"
     for stratum in bias.strata:
         point = f" at {stratum.operating_point}" if stratum.operating_point else ""
         place = f"{where}, gaps of {stratum.metric}{point} by {stratum.attribute}"
@@ -116,6 +120,8 @@ def _family(family: GapFamily, bias: Bias, where: str) -> Iterator[str]:
     for gap, adjusted in zip(gaps, _holm([gap.p for gap in gaps]), strict=True):
         if not equal(gap.p_holm, adjusted):
             yield f"{where}, {gap.group.name}: the p of Holm is not the one of its family"
+        if gap.p_all < gap.p_family or not _counted(gap.p_all, family.replicates):
+            yield f"{where}, {gap.group.name}: the p over all metrics is not that of a larger family"
         if not _counted(gap.p_family, family.replicates):
             yield f"{where}, {gap.group.name}: the adjusted p is not a count of replicates"
         if gap.verdict != _verdict(gap, family.margin, bias.level):

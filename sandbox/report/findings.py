@@ -216,7 +216,7 @@ def _about_gaps(report: ReportInput) -> Iterator[Caution]:
         yield Caution(
             weight="alarm" if _beyond_margin(report) else "caution",
             title="A gap between groups is shown",
-            text=gap_line(bias),
+            text=gap_line(report.results.analysis()),
             anchor="gaps",
         )
 

@@ -9,6 +9,7 @@ from typing import Final
 from sandbox.bias_results import REST, Bias, EqualisedOdds, Gap, GapFamily, GapVerdict, StratumGaps
 from sandbox.report.glossary import metric_label
 from sandbox.report.text import decimal, words
+from sandbox.results import Analysis
 
 CROSS: Final = " x "
 GAP_VERDICTS: Final[dict[GapVerdict, str]] = {
@@ -87,8 +88,11 @@ def signed(value: float) -> str:
     return decimal(value) if round(value, 3) <= 0 else f"+{decimal(value)}"
 
 
-def gap_line(bias: Bias | None) -> str:
+def gap_line(analysis: Analysis) -> str:
     """Name the largest gap that is shown, or say that none is and what is not excluded."""
+    bias = analysis.bias
+    if bias is None and analysis.strata:
+        return "These results were made before gaps between groups were looked for."
     if bias is None:
         return "The protocol declares no strata: gaps between groups were not looked for."
     if not bias.families:
@@ -113,7 +117,8 @@ def gap_words(family: GapFamily, stratum: StratumGaps, gap: Gap) -> str:
     return (
         f"{family_label(family)} {signed(gap.value)} in {words(stratum.attribute)} {words_of_level(gap.group.name)} "
         f"against {words_of_level(gap.against.name)} (allowing for {family.comparisons} comparisons "
-        f"{signed(gap.simultaneous_low)} to {signed(gap.simultaneous_high)}{beyond[gap.beyond_margin]})."
+        f"{signed(gap.simultaneous_low)} to {signed(gap.simultaneous_high)}{beyond[gap.beyond_margin]}; "
+        f"p over all metrics {p_words(gap.p_all)})."
     )
 
 

@@ -81,7 +81,7 @@ def render(report: ReportInput) -> bytes:
         finding=findings.plain_finding(report),
         verdict_line=findings.verdict_line(results),
         warnings=findings.warnings(report),
-        gap_line=gap_findings.gap_line(analysis.bias),
+        gap_line=gap_findings.gap_line(analysis),
         gap_families=gap_findings.family_rows(analysis.bias) if analysis.bias else [],
         gap_criteria=_gap_criteria(analysis),
         compositions=_by_attribute(results.composition),

@@ -87,7 +87,10 @@ def find_gaps(
         # Contributions of every patient to every gap are large; from here on the spread has them.
         compared.append([_lighter(stratum) for stratum in family])
     weights = Seed(evaluation=evaluation, metric="gaps", purpose=f"max-t-{rule}")
-    largest = iter(zip(spreads, largest_statistics(spreads, weights, setting.replicates), strict=True))
+    by_family = largest_statistics(spreads, weights, setting.replicates)
+    # The same patients' weights served all families: their largest go together, resample by resample.
+    of_all = np.maximum.reduce(by_family) if by_family else np.zeros(0)
+    largest = iter(zip(spreads, by_family, strict=True))
     families: list[GapFamily] = []
     strata: list[StratumGaps] = []
     for outcome, family in zip(asked, compared, strict=True):
@@ -95,7 +98,7 @@ def find_gaps(
             strata += [_stratum(stratum, ()) for stratum in family]
             continue
         spread, statistics = next(largest)
-        record, gaps = _family(family, outcome, statistics, spread.method, setting, protocol)
+        record, gaps = _family(family, outcome, (statistics, of_all), spread.method, setting, protocol)
         families.append(record)
         strata += [_stratum(stratum, found) for stratum, found in zip(family, gaps, strict=True)]
     return Bias(
@@ -124,14 +127,17 @@ def _lighter(stratum: StratumCompared) -> StratumCompared:
 def _family(
     family: Sequence[StratumCompared],
     outcome: Outcome,
-    largest: Floats,
+    drawn: tuple[Floats, Floats],
     method: str,
     setting: Setting,
     protocol: Protocol,
 ) -> tuple[GapFamily, list[tuple[Gap, ...]]]:
     statistics = [each.statistic for stratum in family for each in stratum.compared]
     single = [two_sided(statistic) for statistic in statistics]
-    adjusted = zip(single, holm(single), family_p(statistics, largest), strict=True)
+    largest, of_all = drawn
+    adjusted = zip(
+        single, holm(single), family_p(statistics, largest), family_p(statistics, of_all), strict=True
+    )
     # Never narrower than for one gap alone, which the quantile of few resamples could be.
     critical = float(np.quantile(largest, setting.level))
     critical = min(LARGEST_CRITICAL, max(critical, quantile(setting.level)))
@@ -160,6 +166,7 @@ def _gap(
     p: float,
     p_holm: float,
     p_family: float,
+    p_all: float,
     critical: float,
     level: float,
     margin: float | None,
@@ -188,6 +195,7 @@ def _gap(
         p=p,
         p_holm=p_holm,
         p_family=p_family,
+        p_all=p_all,
         method=each.method,
         version=VERSION,
         verdict=verdict,
