@@ -17,7 +17,9 @@ from runners.contracts.answer_location import AnswerLocation, parse_location
 from runners.contracts.declaration import FILE_BYTES, read_document
 from runners.contracts.interface import ImageDeclaration
 from runners.contracts.registry import Declared, declare
+from runners.contracts.sockets import IMAGE
 from runners.engine import Engine
+from runners.errors import ContractRefused
 from sandbox.errors import UsageError, WorkspaceError
 from sandbox.policy import Policy
 from sandbox.workspace import Workspace, checked_name, entry, open_ledger, utc_now, write_json
@@ -163,6 +165,11 @@ def examine(archive: Path, policy: Policy, wanted: Wanted) -> tuple[admission.Ad
         document=document,
         answer=wanted.answer,
     )
+    if any(item.get("kind") == IMAGE for item in declared.settings.get("inputs", ())):
+        raise ContractRefused(
+            "An input of kind 'Image' asks for a decoded image, which evaluations do not make yet. Declare the input "
+            "as a 'DICOM Image Set' when the algorithm reads DICOM."
+        )
     return admitted, declared
 
 

@@ -103,19 +103,19 @@ STYLES = {
 @pytest.fixture(scope="session")
 def image(engine):
     """Return a function from the name of a style to the id of its image."""
+    return lambda name: built(engine, name)
 
-    def build(name):
-        style = STYLES[name]
-        shared = {"model.py", "gc_exec.py", style.program, "entrypoint.sh", *style.manifests.values()}
-        files = {path: (VENDORS / path).read_bytes() for path in shared}
-        labels = "".join(f'LABEL {key}="{value}"\n' for key, value in style.labels.items())
-        files["Dockerfile"] = (
-            f"FROM proctor/base\nCOPY *.py /app/\n{style.dockerfile}{labels}WORKDIR /app\nUSER 65532:65532\n"
-            f'ENTRYPOINT ["python3", "/app/{style.program}"]\n'
-        ).encode()
-        return build_image(engine, f"proctor/test-{name}", files).digest
 
-    return build
+def built(engine, name):
+    style = STYLES[name]
+    shared = {"model.py", "gc_exec.py", style.program, "entrypoint.sh", *style.manifests.values()}
+    files = {path: (VENDORS / path).read_bytes() for path in shared}
+    labels = "".join(f'LABEL {key}="{value}"\n' for key, value in style.labels.items())
+    files["Dockerfile"] = (
+        f"FROM proctor/base\nCOPY *.py /app/\n{style.dockerfile}{labels}WORKDIR /app\nUSER 65532:65532\n"
+        f'ENTRYPOINT ["python3", "/app/{style.program}"]\n'
+    ).encode()
+    return build_image(engine, f"proctor/test-{name}", files).digest
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from runners.contracts.output_folder import _parent
 from runners.errors import PostureRefused
 from runners.failures import FailureCode
+from runners.images import build_image
 from runners.leftovers import LABEL_OWNER
 
 pytestmark = [pytest.mark.engine]
@@ -138,3 +139,37 @@ def test_closing_a_run_early_leaves_nothing(put, engine):
 def broken_source():
     yield "c0_1-a"
     raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("mode", "detail"), [("redirects", "redirects"), ("never", "in time"), ("ends", "ended")]
+)
+def test_server_that_is_not_healthy_ends_the_run_soon(put, mode, detail, engine, limits):
+    answers = {
+        "redirects": "self.send_response(302)",
+        "never": "self.send_response(503)",
+        "ends": "os._exit(0)",
+    }
+    program = SERVER.replace("ANSWER", answers[mode]).encode()
+    dockerfile = b'FROM proctor/base\nCOPY s.py /\nUSER 65532:65532\nENTRYPOINT ["python3", "/s.py"]\n'
+    image = build_image(engine, f"proctor/test-{mode}", {"s.py": program, "Dockerfile": dockerfile}).digest
+    events = []
+    quick = replace(limits, seconds_to_ready=1.0)
+    outcomes = put("gc-invoke", ["c0_1-a", "c0_2-b"], image=image, limits=quick, on_event=events.append)
+    assert [outcome.failure for outcome in outcomes] == [FailureCode.NOT_STARTED] * 2
+    assert [event.kind for event in events] == ["not_ready"] * 3
+    assert detail in events[0].detail
+
+
+SERVER = """
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        ANSWER
+        self.send_header("Location", "/elsewhere")
+        self.end_headers()
+
+HTTPServer(("127.0.0.1", 4743), Handler).serve_forever()
+"""
