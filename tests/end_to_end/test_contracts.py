@@ -89,6 +89,17 @@ def test_a_container_that_does_not_keep_to_its_contract_never_sees_a_case(site, 
         (["--contract", "grand-challenge", "--answer", "a.json"], "--contract-file"),
         (["--contract", "files", "--answer", "../a.json"], "relative to"),
         (["--contract-file", "nowhere.yaml"], "cannot be read"),
+        (
+            [
+                "--contract",
+                "grand-challenge",
+                "--contract-file",
+                str(VENDORS / "image_inputs.yaml"),
+                "--answer",
+                "a.json",
+            ],
+            "DICOM Image Set",
+        ),
     ],
 )
 def test_what_is_wrong_beside_the_image_is_said(site, image, capsys, options, words):

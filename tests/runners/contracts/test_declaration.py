@@ -1,16 +1,21 @@
 """What a submission may declare of its contract, and how a contract is found without being told."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from runners.contracts.declaration import read_document
-from runners.contracts.interface import ImageDeclaration
+from runners.contracts.interface import ContractRun, ImageDeclaration
 from runners.contracts.metaimage import Volume, write_metaimage
 from runners.contracts.output_folder import OutputFolder, _parent
 from runners.contracts.registry import CONTRACTS, declare, detect
+from runners.contracts.sockets import Socket, write_inputs
 from runners.errors import ContractRefused, SessionError
+from runners.limits import Limits
+from runners.posture import Posture
+from runners.worker import CaseInput
 
 DICOM = {"slug": "ct", "kind": "DICOM Image Set", "relative_path": "images/ct"}
 VALUE = {"slug": "age", "kind": "Integer", "relative_path": "age.json", "value": 50}
@@ -202,3 +207,35 @@ def test_folder_for_output_folders_is_private(tmp_path, monkeypatch):
     _parent().chmod(0o755)
     with pytest.raises(SessionError, match="private"):
         _parent()
+
+
+def test_inputs_are_laid_out_as_the_platform_does(tmp_path):
+    staged = tmp_path / "staged"
+    staged.mkdir()
+    (staged / "000001.dcm").write_bytes(b"DICM")
+    case = CaseInput(case="k7Qm", directory=staged, files=("000001.dcm",))
+    sockets = tuple(Socket(**item) for item in (DICOM, VALUE))
+    run = ContractRun(engine=None, image="", posture=Posture(), limits=Limits(), input_root=tmp_path, task={})
+    root = tmp_path / "input"
+    root.mkdir()
+    write_inputs(run, sockets, case, root)
+    assert (root / "images/ct/000001.dcm").read_bytes() == b"DICM"
+    assert json.loads((root / "age.json").read_text()) == 50
+    image, value = json.loads((root / "inputs.json").read_text())
+    assert image["socket"] == image["interface"]
+    assert image["image"]["name"] == "k7Qm"
+    assert (image["value"], value["image"], value["value"]) == (None, None, 50)
+    assert [item["socket"]["super_kind"] for item in (image, value)] == ["Image", "Value"]
+    assert image["socket"]["relative_path"] == "images/ct"
+
+    decoded = (Socket(slug="ct", kind="Image", relative_path="images/ct"),)
+    other = tmp_path / "other"
+    other.mkdir()
+    with pytest.raises(SessionError, match="no decoder"):
+        write_inputs(run, decoded, case, other)
+    pixels = Volume(array=np.zeros((2, 3), np.uint8), spacing=(1.0, 1.0), origin=(0.0, 0.0))
+    another = tmp_path / "another"
+    another.mkdir()
+    write_inputs(replace(run, decode=lambda _case: pixels), decoded, case, another)
+    (made,) = (another / "images/ct").iterdir()
+    assert made.name == f"{image['image']['pk']}.mha"
