@@ -19,6 +19,7 @@ from runners import example_vendors, images
 from runners.engine import connect
 from sandbox import evaluation, exports, holdouts, protocols, reporting, submissions
 from sandbox.errors import UsageError
+from sandbox.evaluate import evaluate
 from sandbox.evaluation import Evaluation
 from sandbox.evidence.verification import verify_dossier
 from sandbox.examination import examine_machine
@@ -111,7 +112,7 @@ def run(item: Plan, *, say: Say, progress: ProgressBar) -> Outcome:
         _submission(item, workspace, vendor, say, progress)
         say(f"$ proctor evaluate --holdout {item.name} --submission {vendor} --protocol {protocol}")
         finished.append(
-            evaluation.evaluate(
+            evaluate(
                 workspace, holdout=item.name, submission=vendor, protocol=protocol, say=say, progress=progress
             )
         )

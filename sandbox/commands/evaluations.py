@@ -30,9 +30,10 @@ def evaluate(
       proctor evaluate --holdout cxr --submission acme --protocol PROTOCOL.yaml
     """
     from sandbox import evaluation, reporting
+    from sandbox.evaluate import evaluate as carry_out
 
     workspace = open_workspace(default_home())
-    item = evaluation.evaluate(
+    item = carry_out(
         workspace, holdout=holdout, submission=submission, protocol=protocol, say=console.message,
         progress=console.progress,
     )  # fmt: skip

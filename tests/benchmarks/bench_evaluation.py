@@ -22,8 +22,9 @@ from holdout.staging import Stager
 from runners import example_vendors, images
 from runners.engine import connect
 from runners.posture import worker_environment
-from sandbox import evaluation, exports, holdouts, protocols, submissions
+from sandbox import exports, holdouts, protocols, submissions
 from sandbox.demonstration import PROTOCOLS
+from sandbox.evaluate import evaluate
 from sandbox.policy import load_policy
 from sandbox.protocol import load_protocol
 from sandbox.workspace import create
@@ -92,7 +93,7 @@ def main(patients: int) -> None:
         bare(folder, workspace, protocol, image)  # warms the page cache and the engine for both
         bare_seconds, answered = bare(folder, workspace, protocol, image)
         began = time.monotonic()
-        item = evaluation.evaluate(
+        item = evaluate(
             workspace, holdout="cxr", submission="sound", protocol=protocol.name, say=print, progress=silent
         )
         ours = time.monotonic() - began

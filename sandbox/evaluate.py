@@ -1,0 +1,369 @@
+"""Carry out an evaluation: one protocol x one submission x one hold-out version.
+
+The steps, each leaving its artefact before the next begins, so that a process killed anywhere is followed by the
+same command going on from there:
+
+1. identity.json     what is evaluated, by digest
+2. posture.json      the isolation that a probe measured; a missing control refuses the run
+3. journal.jsonl     how each case ended
+4. predictions.parquet, scored.parquet
+5. results.json, selfchecks.json
+6. finished.json     verdict, digests and ledger entries: its presence is the state "finished"
+
+The hold-out is verified before and after the run, and each step stands in the ledger before its result is used.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from holdout.lock import LockedHoldout, open_reference
+from runners.contracts.interface import ContractRun
+from runners.contracts.registry import CONTRACTS
+from runners.engine import Engine, connect
+from sandbox import holdouts, predictions, protocols, submissions
+from sandbox.canonical import canonical_json, digest, digest_bytes
+from sandbox.errors import EvaluationError, EvaluationRefusedError
+from sandbox.evaluation import Evaluation, read
+from sandbox.evidence.durable import write_durable
+from sandbox.evidence.ledger import Ledger
+from sandbox.examination import MachineExamination, examine
+from sandbox.holdout_summary import write_holdout_summary
+from sandbox.identity import Identity
+from sandbox.journal import Journal
+from sandbox.policy import Policy, load_policy
+from sandbox.protocols import RegisteredProtocol
+from sandbox.results import to_json
+from sandbox.run import RunTally, contract_run, failure_counts, run_key, run_submission
+from sandbox.scored import scored_cases
+from sandbox.scoring.score import StepCounts, score
+from sandbox.selfcheck import run_selfchecks
+from sandbox.smoke import ask_smoke_case
+from sandbox.staging_place import remove_work, work_folder
+from sandbox.submissions import Submission
+from sandbox.version import code_digest, package_version
+from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_json
+
+Say = Callable[[str], None]
+ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
+
+
+def evaluate(
+    workspace: Workspace, *, holdout: str, submission: str, protocol: str, say: Say, progress: ProgressBar
+) -> Evaluation:
+    """Carry out an evaluation, go on with an interrupted one, or give a finished one as it is.
+
+    Raises:
+        EvaluationRefusedError, PostureRefused, ProtocolError: a rule does not allow it.
+        ProctorError, HoldoutError, RunnerError: something is broken; what was finished is kept.
+    """
+    policy = load_policy(workspace.policy_path)
+    locked = holdouts.open_holdout(workspace, holdout)
+    admitted = submissions.find(workspace, submission)
+    registered = protocols.find(workspace, protocol)
+    identity = Identity(
+        holdout=locked.name,
+        version=locked.version,
+        root=locked.root,
+        submission=admitted.digest,
+        protocol=registered.digest,
+        policy=policy.digest,
+        code=code_digest(),
+    )
+    folder = workspace.evaluation(identity.evaluation)
+    if (folder / "finished.json").exists():
+        say(f"{identity.evaluation} is finished; nothing is run again.")
+        return read(workspace, folder)
+    holdouts.check_protocol(workspace, locked, registered.protocol)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        write_json(folder / "identity.json", {**asdict(identity), "vendor": admitted.vendor})
+        write_durable(folder / "policy.json", canonical_json(policy.document))
+        _Steps(workspace, policy, locked, admitted, registered, identity, folder, say, progress).carry_out()
+    return read(workspace, folder)
+
+
+class _Steps:
+    """The steps of one evaluation, over the facts that all of them need."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        policy: Policy,
+        locked: LockedHoldout,
+        submission: Submission,
+        registered: RegisteredProtocol,
+        identity: Identity,
+        folder: Path,
+        say: Say,
+        progress: ProgressBar,
+    ) -> None:
+        self._workspace, self._policy, self._locked = workspace, policy, locked
+        self._submission, self._registered, self._identity = submission, registered, identity
+        self._folder, self._say, self._progress = folder, say, progress
+
+    def carry_out(self) -> None:
+        with Journal(self._folder / "journal.jsonl") as journal:
+            if len(journal.ended) < self._locked.cases.num_rows or not (self._folder / "run.json").exists():
+                self._run(journal)
+            self._predict(journal)
+        self._score()
+
+    def _run(self, journal: Journal) -> None:
+        with connect(self._policy.engine.url) as engine:
+            machine = self._measure(engine)
+            self._verify("before")
+            with open_ledger(self._workspace) as ledger:
+                self._enter_start(ledger, journal)
+            with self._progress("loading the image"):
+                submissions.load(engine, self._submission, self._policy)
+            tally = self._ask(engine, journal)
+        self._verify("after")
+        facts = {
+            "tool": {"proctor": package_version(), "code": self._identity.code},
+            "engine": machine.facts,
+            "containers": tally.containers + self._earlier().get("containers", 0),
+            "failures": failure_counts(journal),
+        }
+        write_json(self._folder / "run.json", facts)
+
+    def _measure(self, engine: Engine) -> MachineExamination:
+        with self._progress("measuring the posture"):
+            machine = examine(engine, self._policy)
+        write_json(self._folder / "posture.json", machine.data())
+        controls = machine.posture.controls
+        with open_ledger(self._workspace) as ledger:
+            ledger.append(
+                entry(
+                    "posture-measured",
+                    subject={"evaluation": self._identity.evaluation, "posture": self._posture()},
+                    detail={
+                        "controls": len(controls),
+                        "held": sum(control.held for control in controls),
+                        "missing": len(machine.missing),
+                    },
+                )
+            )
+        machine.refuse_if_missing()
+        return machine
+
+    def _verify(self, moment: str) -> None:
+        with self._progress(f"verifying the hold-out {moment} the run") as bar:
+            holdouts.verify(
+                self._workspace,
+                self._locked,
+                self._policy,
+                moment=moment,
+                evaluation=self._identity.evaluation,
+                progress=bar,
+            )
+
+    def _ask(self, engine: Engine, journal: Journal) -> RunTally:
+        submission, protocol = self._submission, self._registered.protocol
+        containers = self._policy.run.containers
+        work = work_folder(
+            self._folder,
+            self._locked,
+            containers=containers,
+            whole_set=CONTRACTS[submission.contract].whole_set(submission.settings),
+        )
+        request = contract_run(
+            engine,
+            submission,
+            protocol,
+            posture=self._policy.posture(datetime.now(UTC).date()),
+            limits=self._policy.container_limits(protocol),
+            input_root=work,
+        )
+        try:
+            if len(journal.ended) < self._locked.cases.num_rows:
+                with self._progress("asking about a synthetic case"):
+                    self._ask_smoke_case(request, work)
+            with self._progress(f"asking {submission.vendor}") as bar:
+                return run_submission(
+                    submission,
+                    request,
+                    self._locked,
+                    journal,
+                    protocol=protocol,
+                    containers=containers,
+                    key=run_key(secret_key(self._workspace, "pseudonyms"), self._identity.evaluation),
+                    work=work,
+                    progress=bar,
+                )
+        finally:
+            remove_work(self._folder)
+            self._enter_access(len(journal.ended))
+
+    def _ask_smoke_case(self, request: ContractRun, work: Path) -> None:
+        try:
+            ask_smoke_case(self._submission, request, self._policy, self._registered.protocol, work)
+        except EvaluationRefusedError:
+            with open_ledger(self._workspace) as ledger:
+                subject = {"evaluation": self._identity.evaluation, "reason": "smoke_case"}
+                ledger.append(entry("evaluation-failed", subject=subject, detail={"asked": 0}))
+            raise
+
+    def _predict(self, journal: Journal) -> None:
+        path = self._folder / "predictions.parquet"
+        if not path.exists():
+            predictions.write(
+                (
+                    predictions.Prediction(case_id=item.case_id, level=item.level, failure=item.failure)
+                    for item in journal.ended.values()
+                ),
+                path,
+            )
+
+    def _score(self) -> None:
+        self._say("scoring")
+        protocol = self._registered.protocol
+        key = holdouts.reference_key(self._workspace, self._locked)
+        reference = open_reference(self._locked, key)
+        with open_ledger(self._workspace) as ledger:
+            self._once(
+                ledger, "reference-opened", detail={"cases": reference.num_rows, "purpose": "scoring"},
+                root=self._identity.root,
+            )  # fmt: skip
+        write_holdout_summary(
+            self._workspace, self._locked, reference, protocol, self._folder / "holdout.json"
+        )
+        checks = run_selfchecks(reference, self._locked.cases, protocol)
+        write_json(
+            self._folder / "selfchecks.json", [{**asdict(check), "passed": check.passed} for check in checks]
+        )
+        answered = predictions.read(self._folder / "predictions.parquet")
+        table = scored_cases(self._locked.cases, reference, answered, protocol)
+        _write_table(table, self._folder / "scored.parquet")
+        cases = self._locked.cases.num_rows
+        staged = cases - _count(answered, "staging_failed")
+        results = score(
+            table,
+            protocol,
+            self._identity.evaluation,
+            StepCounts(locked=cases, staged=staged, asked=staged - _count(answered, "not_started")),
+        )
+        write_durable(self._folder / "results.json", to_json(results))
+        with open_ledger(self._workspace) as ledger:
+            finished = self._once(
+                ledger,
+                "evaluation-finished",
+                results=self._digest("results.json"),
+                predictions=self._digest("predictions.parquet"),
+                posture=self._posture(),
+                detail={
+                    "cases": self._locked.cases.num_rows,
+                    "answered": results.flow.answered,
+                    "failed": results.flow.failed,
+                    "failures": {item.code: item.cases for item in results.flow.failures},
+                    "verdict": results.verdict or "none",
+                },
+            )
+        write_json(
+            self._folder / "finished.json",
+            {"verdict": results.verdict, "entry": finished[0], "time": finished[1]},
+        )
+
+    def _enter_start(self, ledger: Ledger, journal: Journal) -> None:
+        known = ledger.find(kind="evaluation-started", evaluation=self._identity.evaluation)
+        if known:
+            ledger.append(
+                entry(
+                    "evaluation-resumed",
+                    subject={"evaluation": self._identity.evaluation},
+                    detail={"cases": len(journal.ended)},
+                )
+            )
+            return
+        self._once(
+            ledger,
+            "evaluation-started",
+            holdout=self._identity.holdout,
+            version=self._identity.version,
+            root=self._identity.root,
+            submission=self._identity.submission,
+            vendor=self._submission.vendor,
+            protocol=self._identity.protocol,
+            policy=self._identity.policy,
+            code=self._identity.code,
+            detail={"cases": self._locked.cases.num_rows},
+        )
+
+    def _enter_access(self, ended: int) -> None:
+        """Enter how many more cases were used; a killed run's are entered by the one that follows it."""
+        with open_ledger(self._workspace) as ledger:
+            known = ledger.find(kind="holdout-accessed", evaluation=self._identity.evaluation)
+            new = ended - sum(item.detail["cases"] for item in known)
+            if new > 0:
+                subject = {
+                    "evaluation": self._identity.evaluation,
+                    "holdout": self._identity.holdout,
+                    "root": self._identity.root,
+                }
+                ledger.append(
+                    entry("holdout-accessed", subject=subject, detail={"cases": new, "purpose": "evaluation"})
+                )
+
+    def _once(
+        self, ledger: Ledger, kind: str, *, detail: dict[str, Any] | None = None, **subject: Any
+    ) -> tuple[int, str]:
+        """Enter an event of this evaluation unless a killed process entered the same one already."""
+        evaluation = self._identity.evaluation
+        if kind == "reference-opened":
+            subject["holdout"] = self._identity.holdout
+        known = ledger.find(kind=kind, evaluation=evaluation, **subject)
+        if known:
+            return known[-1].index, known[-1].time
+        event = entry(kind, subject={"evaluation": evaluation, **subject}, detail=detail)
+        return ledger.append(event), event["time"]
+
+    def _posture(self) -> str:
+        """Digest of the measured controls, apart from the machine's names and versions beside them."""
+        return digest(json.loads((self._folder / "posture.json").read_bytes())["controls"])
+
+    def _digest(self, name: str) -> str:
+        return digest_bytes((self._folder / name).read_bytes())
+
+    def _earlier(self) -> dict[str, Any]:
+        try:
+            facts: dict[str, Any] = json.loads((self._folder / "run.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return facts
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the evaluation's folder; a second process on the same evaluation is told so."""
+    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise EvaluationError(
+                f"Another process is at work on {folder.name}. Wait for it, or stop it; then run the command again."
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _count(answered: pa.Table, code: str) -> int:
+    return sum(each == code for each in answered["failure"].to_pylist())
+
+
+def _write_table(table: pa.Table, path: Path) -> None:
+    temporary = path.with_suffix(".partial")
+    pq.write_table(table, temporary, compression="zstd")
+    temporary.replace(path)
