@@ -12,6 +12,7 @@ from sandbox.report.text import decimal, words
 from sandbox.results import Analysis
 
 CROSS: Final = " x "
+LEADING: Final = ("auroc", "sensitivity", "specificity", "failure_rate")
 GAP_VERDICTS: Final[dict[GapVerdict, str]] = {
     "within_margin": "Within margin",
     "gap_shown": "Gap shown",
@@ -105,7 +106,9 @@ def gap_line(analysis: Analysis) -> str:
     ]
     if not shown:
         return f"No gap between groups is shown. {_not_excluded(bias)}"
-    _, family, stratum, gap = max(shown, key=lambda each: each[0])
+    # PPV and calibration differ wherever prevalence does: they lead only when nothing else is shown.
+    leading = [each for each in shown if each[1].metric in LEADING] or shown
+    _, family, stratum, gap = max(leading, key=lambda each: each[0])
     others = len(shown) - 1
     more = f" {others} other{'s are' if others > 1 else ' is'} shown." if others else ""
     return f"Largest gap shown: {gap_words(family, stratum, gap)}{more}"

@@ -162,7 +162,8 @@ def _contrasts(
         return (), "There is only one level."
     if not fit:
         return (), "No level has enough cases."
-    if len(fit) == 2 and present.size == 2:
+    # By the stratum, not by who is counted: the same comparisons for every metric.
+    if len(fit) == 2 and len(stratum.names) == 2:
         cases = np.bincount(stratum.codes, minlength=len(stratum.names))
         smaller = min(reversed(fit), key=lambda index: cases[index])
         return (Contrast(group=smaller, against=next(i for i in fit if i != smaller)),), None
