@@ -17,18 +17,20 @@ State is what lies on disk, written once and atomically; nothing is remembered e
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import WorkspaceError
+from sandbox.errors import UsageError, WorkspaceError
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.keys import generate_signing_key, load_signing_key
 from sandbox.evidence.ledger import Ledger
@@ -113,16 +115,15 @@ def create(home: Path) -> Workspace:
         Ledger.create(building / "ledger", origin=origin, key=key)
         created = utc_now()
         write_json(building / "workspace.json", {"format": FORMAT, "origin": origin, "created": created})
+        with open_ledger(Workspace(home=building, origin=origin, created=created)) as ledger:
+            ledger.append(entry("workspace-created", subject={"workspace": origin}))
         if home.exists():
             home.rmdir()
         building.rename(home)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
-    workspace = Workspace(home=home, origin=origin, created=created)
-    with open_ledger(workspace) as ledger:
-        ledger.append(entry("workspace-created", subject={"workspace": origin}))
-    return workspace
+    return Workspace(home=home, origin=origin, created=created)
 
 
 def open_workspace(home: Path) -> Workspace:
@@ -134,6 +135,8 @@ def open_workspace(home: Path) -> Workspace:
     marker = home / "workspace.json"
     try:
         facts = json.loads(marker.read_bytes())
+        if not isinstance(facts, dict) or not {"format", "origin", "created"} <= facts.keys():
+            raise ValueError("not a description of a workspace")
     except FileNotFoundError as error:
         raise WorkspaceError(f"There is no workspace in {home}. Make one with: proctor init") from error
     except ValueError as error:
@@ -170,15 +173,31 @@ def secret_key(workspace: Workspace, name: str, *, make: bool = False) -> bytes:
         WorkspaceError: the keyring has no such key.
     """
     keyring = read_keyring(workspace.home)
-    if name not in keyring:
-        if not make:
-            raise WorkspaceError(
-                f"The keyring of {workspace.home} has no key {name!r}. "
-                "Restore keys/keyring.json from the backup that was made with the hold-out."
-            )
-        keyring[name] = secrets.token_bytes(32)
-        write_keyring(workspace.home, keyring)
+    if name in keyring:
+        return keyring[name]
+    if not make:
+        raise WorkspaceError(
+            f"The keyring of {workspace.home} has no key {name!r}. "
+            "Restore keys/keyring.json from the backup that was made with the hold-out."
+        )
+    # Two locks at once must not lose each other's key: what was sealed under it would never open again.
+    with _keyring_alone(workspace.home):
+        keyring = read_keyring(workspace.home)
+        if name not in keyring:
+            keyring[name] = secrets.token_bytes(32)
+            write_keyring(workspace.home, keyring)
     return keyring[name]
+
+
+@contextmanager
+def _keyring_alone(home: Path) -> Iterator[None]:
+    """Hold the keyring against other processes; a killed holder lets go by itself."""
+    descriptor = os.open(home / "keys", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_keyring(home: Path) -> dict[str, bytes]:
@@ -219,7 +238,7 @@ def short(digest: str) -> str:
 def checked_name(name: str) -> str:
     """``name`` if it is a plain lower-case name, which keeps it from climbing out of the workspace."""
     if not NAME_PATTERN.fullmatch(name):
-        raise WorkspaceError(
+        raise UsageError(
             f"{name!r} is not a usable name. Use up to 64 lower-case letters, digits, dots, dashes or underscores."
         )
     return name

@@ -2,11 +2,12 @@
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from sandbox import workspace as module
-from sandbox.errors import WorkspaceError
+from sandbox.errors import UsageError, WorkspaceError
 from sandbox.workspace import checked_name, create, open_ledger, open_workspace, secret_key, short
 
 
@@ -52,9 +53,17 @@ def test_a_key_is_made_once_and_missed_loudly(tmp_path):
         secret_key(workspace, "holdout:b:reference")
 
 
+def test_keys_made_at_once_do_not_lose_each_other(tmp_path):
+    workspace = create(tmp_path / "home")
+    names = [f"holdout:{number}:reference" for number in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda name: secret_key(workspace, name, make=True), names))
+    assert [secret_key(workspace, name) for name in names] == made
+
+
 @pytest.mark.parametrize("name", ["", "..", "../x", "A", "a/b", "a b", "a" * 65, "a\n", "\x1b[31m"])
 def test_names_cannot_climb_or_write_to_a_terminal(name):
-    with pytest.raises(WorkspaceError):
+    with pytest.raises(UsageError):
         checked_name(name)
 
 
@@ -66,9 +75,21 @@ def test_only_digests_become_folders(digest):
 
 def test_a_damaged_description_is_told(tmp_path):
     home = create(tmp_path / "home").home
-    (home / "workspace.json").write_text(json.dumps({"format": "proctor-workspace/9"}))
+    facts = {"format": "proctor-workspace/9", "origin": "proctor/0", "created": "2026-01-01T00:00:00Z"}
+    (home / "workspace.json").write_text(json.dumps(facts))
     with pytest.raises(WorkspaceError, match="proctor-workspace/9"):
         open_workspace(home)
-    (home / "workspace.json").write_text("{")
-    with pytest.raises(WorkspaceError, match="damaged"):
-        open_workspace(home)
+    for damaged in ("{", "[]", '{"format": "proctor-workspace/1"}'):
+        (home / "workspace.json").write_text(damaged)
+        with pytest.raises(WorkspaceError, match="damaged"):
+            open_workspace(home)
+
+
+def test_an_init_killed_at_its_last_step_leaves_no_workspace_without_its_first_entry(tmp_path, monkeypatch):
+    def interrupted(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.Ledger, "append", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        create(tmp_path / "home")
+    assert list(tmp_path.iterdir()) == []
