@@ -13,7 +13,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from holdout import leakage
 from holdout.errors import LockRefusedError
+from holdout.headers import STATUSES
 from holdout.keyed_table import UNKNOWN
 from holdout.leakage import Leak
 from holdout.partition import HOLDOUT
@@ -31,6 +33,21 @@ ALWAYS_EXCLUDED = {
     UNLABELLED: "has no reference standard",
 }
 """What leaves the flow by itself, counted; everything else must be excluded by the operator."""
+EXCLUDABLE = frozenset(
+    {
+        *STATUSES,
+        "without_patient_id",
+        "unsupported_sop_class",
+        "unsupported_transfer_syntax",
+        leakage.PATIENT,
+        leakage.SOP_INSTANCE,
+        leakage.BYTE_EQUAL,
+        leakage.PIXEL_EQUAL,
+        leakage.DECODED_EQUAL,
+        leakage.DECLARED,
+    }
+) - {"ok"}
+"""Codes that an operator can exclude by."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,8 +191,12 @@ def _check_exclusions(excluding: Mapping[str, str], paths: set[str]) -> None:
     for name, reason in excluding.items():
         if not reason.strip():
             raise LockRefusedError(f"the exclusion of {name} has no reason; say why")
-        if name not in paths and ("/" in name or "." in name):
-            raise LockRefusedError(f"{name} is to be excluded, but the index has no such file")
+        if name not in paths and name not in EXCLUDABLE:
+            # A misspelt code would leave out nothing, and stay unnoticed until its problem turns up.
+            raise LockRefusedError(
+                f"{name} is to be excluded, but the index has no such file and there is no such code "
+                f"(codes: {', '.join(sorted(EXCLUDABLE))})"
+            )
 
 
 def _unusable(rows: Sequence[dict[str, object]], gone: Mapping[str, Excluded]) -> dict[str, list[str]]:

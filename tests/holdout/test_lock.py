@@ -180,6 +180,8 @@ def test_other_refusals(synthetic_set: SyntheticSet, tmp_path: Path) -> None:
         synthetic_set.lock(tmp_path / "locked", exclusions={"truncated": " "})
     with pytest.raises(LockRefusedError, match="no such file"):
         synthetic_set.lock(tmp_path / "locked", exclusions={"a/b.dcm": "why"})
+    with pytest.raises(LockRefusedError, match=r"no such code \(codes: byte_equal"):
+        synthetic_set.lock(tmp_path / "locked", exclusions={"byte_equl": "misspelt"})
     with pytest.raises(LockRefusedError, match="32 are needed"):
         synthetic_set.lock(tmp_path / "locked", dataset_key=b"short")
     with pytest.raises(SealError, match="at least 32"):
