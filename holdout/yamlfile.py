@@ -241,6 +241,8 @@ def _explain(document: Document, model: type[BaseModel], detail: Any) -> tuple[W
     if detail["type"] == "extra_forbidden":
         allowed = sorted(_allowed_keys(model, where[:-1]))
         close = difflib.get_close_matches(str(where[-1]), allowed, n=1)
+        if not allowed:
+            return where, "unknown key; remove it."
         hint = f"did you mean `{close[0]}`?" if close else f"allowed here: {', '.join(allowed)}."
         return where, f"unknown key; {hint}"
     if detail["type"] == "missing":
@@ -266,6 +268,9 @@ def _allowed_keys(model: type[BaseModel], where: Where) -> set[str]:
     kind: Any = model
     for part in where:
         kind = _inner(kind)
+        if typing.get_origin(kind) is dict:
+            kind = typing.get_args(kind)[1]
+            continue
         if isinstance(part, str) and isinstance(kind, type) and issubclass(kind, BaseModel):
             field = kind.model_fields.get(part)
             kind = field.annotation if field else None

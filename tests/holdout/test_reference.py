@@ -164,3 +164,10 @@ def test_site_tables(tmp_path: Path) -> None:
     (tmp_path / "site.csv").write_text("p,w\nP1,north\nP1,south\n")
     with pytest.raises(LockRefusedError, match="lines 2, 3: the same key with other values"):
         load_site_table(tmp_path / "site.yaml", make_index())
+
+
+def test_a_misspelt_key_of_a_label_is_named_with_the_right_one(tmp_path: Path) -> None:
+    path = declare(tmp_path, "{sop_instance_uid: k}", "k,truth,who\n")
+    path.write_text(path.read_text().replace("column: truth", "colum: truth"))
+    with pytest.raises(ReferenceStandardError, match=r"colum: unknown key; did you mean `column`\?"):
+        load(path, make_index())
