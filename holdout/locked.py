@@ -148,7 +148,7 @@ def read_covered(path: Path, entries: list[manifest.Entry], name: str) -> bytes:
     except OSError as exc:
         raise VerificationError(f"{path / name}: is missing") from exc
     if expected is None or hashlib.sha256(content).hexdigest() != expected.sha256:
-        raise VerificationError(f"{path / name}: is not what was locked; run verify")
+        raise VerificationError(f"{path / name}: is not what was locked; restore it from a backup")
     return content
 
 
@@ -164,7 +164,9 @@ def open_locked(path: Path, *, source: Path | None = None) -> LockedHoldout:
     record = read_record(path)
     entries = read_manifest(path)
     if manifest.root(entries) != record.root:
-        raise VerificationError(f"{path}: manifest and root do not belong together; run verify")
+        raise VerificationError(
+            f"{path}: manifest and root do not belong together; restore the folder from a backup"
+        )
     statement = read_statement(read_covered(path, entries, "statement.json"), path)
     cases = pq.read_table(io.BytesIO(read_covered(path, entries, "cases.parquet")))
     flow = Counter(

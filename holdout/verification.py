@@ -60,6 +60,11 @@ class Finding:
     subject: str
     detail: str
 
+    @property
+    def sentence(self) -> str:
+        """The finding for a person."""
+        return f"{self.subject}: {self.detail}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
@@ -100,7 +105,7 @@ class Verification:
             VerificationError: there are some; the first few are named.
         """
         if self.findings:
-            named = "; ".join(f"{f.subject}: {f.detail}" for f in self.findings[:5])
+            named = "; ".join(f.sentence for f in self.findings[:5])
             more = f"; and {len(self.findings) - 5} more" if len(self.findings) > 5 else ""
             raise VerificationError(f"the hold-out is not what was locked: {named}{more}")
 
@@ -219,6 +224,10 @@ def _check_images(
 ) -> tuple[int, int, list[Finding]]:
     """Files and bytes whose content was checked, and what was found."""
     expected = {entry.path.removeprefix(manifest.SOURCE_PREFIX): entry for entry in images}
+    if not folder.is_dir():
+        # A share that is not mounted is one fact, not a missing file for each image.
+        detail = f"the folder {folder} is not there, so none of its {len(images)} files; mount or restore it"
+        return 0, 0, [Finding(kind="missing", subject=manifest.SOURCE_PREFIX.rstrip("/"), detail=detail)]
     present = _walk(folder)
     chosen = set(expected) if sampling is None else _sample(sorted(expected), sampling)
     # A file that is not as long as locked is looked at in any case: it says how it differs.
@@ -263,7 +272,7 @@ def _explain(
             findings.append(Finding(kind="renamed", subject=subject, detail=detail))
         elif swapped and digests[name].sha256:
             told |= {name, swapped[0]}
-            detail = f"and {expected[swapped[0]].path} have changed places"
+            detail = f"has changed places with {expected[swapped[0]].path}"
             findings.append(Finding(kind="swapped", subject=subject, detail=detail))
         else:
             findings += found

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from holdout.lock import LockedHoldout
 from sandbox import holdouts
+from sandbox.lock_notes import lock_notes
 from sandbox.protocol import Protocol
 from sandbox.workspace import Workspace, write_json
 
@@ -28,7 +29,7 @@ def write_holdout_summary(
         if name in locked.cases.column_names:
             values = locked.cases[name].to_pylist()
             missing[name] = sum(value is None or value == "unknown" for value in values)
-    notes = holdouts.lock_notes(workspace, locked)
+    notes = lock_notes(workspace, locked)
     write_json(
         path,
         {

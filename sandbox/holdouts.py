@@ -11,7 +11,7 @@ Files of one hold-out, below ``holdouts/<name>/``::
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,6 @@ from holdout import burned_in
 from holdout import ingest as ingestion
 from holdout import lock as locking
 from holdout import partition as partitioning
-from holdout.burned_in import BurnedInWarning
 from holdout.cases import Unit
 from holdout.index import read_index
 from holdout.ingest import IngestSummary
@@ -35,7 +34,8 @@ from holdout.site_table import load_site_table
 from holdout.verification import Sampling, Verification
 from holdout.verification import verify as verify_locked
 from sandbox.applicability import check_against
-from sandbox.errors import EvaluationRefusedError, ProtocolError, UsageError, WorkspaceError
+from sandbox.errors import EvaluationRefusedError, ProtocolError, UsageError
+from sandbox.lock_notes import write_lock_notes
 from sandbox.policy import Policy
 from sandbox.protocol import Protocol
 from sandbox.workspace import Workspace, checked_name, entry, open_ledger, secret_key, utc_now, write_json
@@ -107,13 +107,13 @@ def draft(workspace: Workspace, name: str) -> Draft:
     """The draft of hold-out ``name``.
 
     Raises:
-        WorkspaceError: nothing was ingested under that name.
+        UsageError: nothing was ingested under that name.
     """
     folder = workspace.holdout(name)
     try:
         facts = json.loads((folder / "draft.json").read_bytes())
     except FileNotFoundError as error:
-        raise WorkspaceError(
+        raise UsageError(
             f"There is no hold-out {name!r}. Begin with: proctor holdout ingest FOLDER --name {name}"
         ) from error
     return Draft(
@@ -131,10 +131,10 @@ def truth(item: Draft, unit: Unit) -> ReferenceStandard:
     """The reference standard of a draft, resolved against its index.
 
     Raises:
-        WorkspaceError: none was declared.
+        UsageError: none was declared.
     """
     if item.reference is None:
-        raise WorkspaceError(
+        raise UsageError(
             f"The hold-out {item.name!r} has no reference standard. Ingest it again with --reference REFERENCE.yaml."
         )
     return load_reference(item.reference, item.index(), unit=unit)
@@ -183,6 +183,7 @@ def lock(
     index, parts = item.index(), item.parts()
     part_of_file = partitioning.parts_of_files(index, parts) if parts is not None else None
     site = load_site_table(item.site, index) if item.site else None
+    reference = truth(item, unit)
     version = str(len(versions(workspace, name)) + 1)
     destination = item.folder / "locked" / version
     if destination.exists():
@@ -192,7 +193,7 @@ def lock(
         locked = locking.lock(
             item.source,
             index,
-            truth(item, unit),
+            reference,
             destination,
             name=name,
             version=version,
@@ -207,9 +208,7 @@ def lock(
     warnings = burned_in.warn(
         read_locked_index(locked), item.source, most_sampled=_MOST_SAMPLED, progress=progress
     )
-    write_json(
-        item.folder / f"notes-{version}.json", _notes(locked, warnings, declared=bool(declared_training))
-    )
+    write_lock_notes(workspace, locked, reference, warnings, declared=bool(declared_training))
     with open_ledger(workspace) as ledger:
         ledger.append(
             entry(
@@ -225,46 +224,6 @@ def lock(
             )
         )
     return locked
-
-
-def lock_notes(workspace: Workspace, locked: LockedHoldout) -> dict[str, Any]:
-    """What was found at the lock: checks for leaks with their counts, and warnings."""
-    path = workspace.holdout(locked.name) / f"notes-{locked.version}.json"
-    try:
-        notes: dict[str, Any] = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise WorkspaceError(f"{path} is missing or damaged. Restore it from a backup.") from error
-    return notes
-
-
-_LEAK_CHECKS = {
-    "patient_in_two_parts": "files of patients who are in both parts",
-    "repeated_sop_instance_uid": "files with a SOP Instance UID of another file",
-    "byte_equal": "files equal byte for byte to another",
-    "pixel_equal": "images with the pixels of another under a different UID",
-    "decoded_equal": "images equal to another after decoding, in another transfer syntax",
-    "declared_training": "images among a vendor's declared training data",
-}
-
-
-def _notes(locked: LockedHoldout, warnings: Sequence[BurnedInWarning], *, declared: bool) -> dict[str, Any]:
-    left_out = {code: files for code, _, files in locked.flow}
-    # What the guard finds refuses the lock unless it is left out, so nothing of it is in a locked hold-out.
-    overlap: list[dict[str, Any]] = [
-        {"name": name, "found": 0, "note": f"{left_out[kind]} files left out" if kind in left_out else ""}
-        for kind, name in _LEAK_CHECKS.items()
-    ]
-    if not declared:
-        overlap[-1] |= {"found": None, "note": "no vendor declared hashes of its training data"}
-    return {"overlap": overlap, "warnings": [_without_paths(warning) for warning in warnings]}
-
-
-def _without_paths(warning: BurnedInWarning) -> str:
-    """A warning that may stand in a report: a file name may be a UID or a patient's name."""
-    sentence = warning.sentence
-    for path in warning.files:
-        sentence = sentence.replace(path, "one file")
-    return sentence
 
 
 def versions(workspace: Workspace, name: str) -> list[str]:
@@ -285,16 +244,13 @@ def open_holdout(workspace: Workspace, name: str, version: str | None = None) ->
     """Open a locked version (the latest when none is named), checked against the ledger's root.
 
     Raises:
-        WorkspaceError: there is no such locked version.
+        UsageError: there is no such locked version.
         EvaluationRefusedError: the folder holds another hold-out than the ledger recorded.
     """
     known = versions(workspace, name)
     chosen = version or (known[-1] if known else None)
     if chosen is None or chosen not in known:
-        raise WorkspaceError(
-            f"The hold-out {name!r} has no locked version{f' {version}' if version else ''}. "
-            f"Lock it with: proctor holdout lock {name}"
-        )
+        raise UsageError(not_locked(name, version))
     locked = open_locked(workspace.holdout(name) / "locked" / chosen)
     with open_ledger(workspace) as ledger:
         recorded = ledger.find(kind="holdout-locked", holdout=name, version=chosen)[-1].subject["root"]
@@ -305,6 +261,14 @@ def open_holdout(workspace: Workspace, name: str, version: str | None = None) ->
             "ledger's. Restore the folder from a backup, or lock the data as a new version."
         )
     return locked
+
+
+def not_locked(name: str, version: str | None) -> str:
+    """Say that there is no such locked version, and what to do."""
+    return (
+        f"The hold-out {name!r} has no locked version{f' {version}' if version else ''}. "
+        f"Lock it with: proctor holdout lock {name}"
+    )
 
 
 def verify(
@@ -332,23 +296,30 @@ def verify(
     outcome = verify_locked(
         locked, reference_key=reference_key(workspace, locked), sampling=sampling, progress=progress
     )
-    with open_ledger(workspace) as ledger:
-        ledger.append(
-            entry(
-                "holdout-verified",
-                subject={"holdout": locked.name, "version": locked.version, "root": locked.root}
-                | ({"evaluation": evaluation} if evaluation else {}),
-                detail={
-                    "held": outcome.sound,
-                    "checked": outcome.checked_files,
-                    "files": outcome.files,
-                    "findings": len(outcome.findings),
-                    "moment": moment,
-                },
-            )
-        )
+    subject = {"holdout": locked.name, "version": locked.version, "root": locked.root}
+    enter_verification(
+        workspace,
+        outcome,
+        subject=subject | ({"evaluation": evaluation} if evaluation else {}),
+        moment=moment,
+    )
     outcome.check()
     return outcome
+
+
+def enter_verification(
+    workspace: Workspace, outcome: Verification, *, subject: Mapping[str, str], moment: str
+) -> None:
+    """Enter what a verification came to, sound or not."""
+    detail = {
+        "held": outcome.sound,
+        "checked": outcome.checked_files,
+        "files": outcome.files,
+        "findings": len(outcome.findings),
+        "moment": moment,
+    }
+    with open_ledger(workspace) as ledger:
+        ledger.append(entry("holdout-verified", subject=subject, detail=detail))
 
 
 def note_search(workspace: Workspace, name: str) -> None:

@@ -138,7 +138,8 @@ def lock(
     training_hashes: Annotated[
         Path | None,
         typer.Option(
-            help="File with a SHA-256 a line of the images that a vendor declares as training data."
+            help="SHA-256 of the images that a vendor declares as training data, of files (as sha256sum "
+            "writes them) or of pixel data, one a line."
         ),
     ] = None,
 ) -> None:
@@ -147,8 +148,10 @@ def lock(
     Defective files, duplicates, leaks between parts and conflicting labels refuse the lock and are named. Take
     them out with --exclude, which needs a reason; what was left out stays in the participant flow.
     """
+    from holdout.training_hashes import read_training_hashes
     from sandbox import holdouts
     from sandbox.errors import UsageError
+    from sandbox.lock_notes import lock_notes, reference_sentences
 
     exclusions: dict[str, str] = {}
     for each in exclude or []:
@@ -158,20 +161,18 @@ def lock(
                 f"--exclude {each!r} has no reason. Write it as --exclude 'code or path=reason'."
             )
         exclusions[what] = reason
-    declared = (
-        frozenset(training_hashes.read_text(encoding="ascii").split())
-        if training_hashes
-        else frozenset[str]()
-    )
+    declared = read_training_hashes(training_hashes) if training_hashes else frozenset[str]()
     workspace = open_workspace(default_home())
     with console.progress("hashing") as progress:
         locked = holdouts.lock(
             workspace, name, unit=unit, exclusions=exclusions, declared_training=declared, progress=progress
         )
+    found = lock_notes(workspace, locked)
     data = {
         "name": locked.name, "version": locked.version, "root": locked.root, "cases": locked.cases.num_rows,
         "patients": locked.patients, "instances": locked.instances,
         "left_out": [{"code": code, "reason": reason, "files": files} for code, reason, files in locked.flow],
+        "notes": list(locked.notes), "warnings": found["warnings"], "reference": found["reference"],
     }  # fmt: skip
 
     def human() -> None:
@@ -182,6 +183,8 @@ def lock(
         console.line(f"Root {locked.root}")
         for code, reason, files in locked.flow:
             console.line(f"left out: {files} files, {code}: {reason}")
+        for sentence in (*reference_sentences(found), *locked.notes, *found["warnings"]):
+            console.line(f"mind: {sentence}")
 
     console.result(data, human)
 
@@ -190,21 +193,36 @@ def lock(
 def verify(
     name: _Name,
     version: Annotated[str | None, typer.Option(help="Version; the latest if left out.")] = None,
-) -> None:
-    """Read every file of a locked hold-out again, and tell which file or label is not as it was locked."""
-    from sandbox import holdouts
+) -> int:
+    """Read every file of a locked hold-out again, and tell which file or label is not as it was locked.
+
+    Everything that differs is listed: swapped, renamed, added, missing, altered. Exit code 3 when anything does.
+    The outcome stands in the ledger either way.
+    """
+    from sandbox.holdout_check import check_version
 
     workspace = open_workspace(default_home())
-    locked = holdouts.open_holdout(workspace, name, version)
     with console.progress("verifying") as progress:
-        outcome = holdouts.verify(workspace, locked, None, moment="request", progress=progress)
+        chosen, outcome = check_version(workspace, name, version, progress=progress)
+
+    def human() -> None:
+        if outcome.sound:
+            console.line(
+                f"{name} version {chosen} is as it was locked: all {outcome.files} files and their labels "
+                f"checked, root {outcome.root}."
+            )
+            return
+        console.line(f"{name} version {chosen} is NOT as it was locked: {len(outcome.findings)} findings.")
+        for finding in outcome.findings:
+            console.line(f"  {finding.kind.replace('_', ' ')}: {finding.sentence}")
+
     console.result(
-        {"root": outcome.root, "sound": outcome.sound, "files": outcome.files, "bytes": outcome.bytes},
-        lambda: console.line(
-            f"{name} version {locked.version} is as it was locked: {outcome.checked_files} of {outcome.files} "
-            f"files and {locked.cases.num_rows} labels checked, root {outcome.root}."
-        ),
-    )
+        {"name": name, "version": chosen, "root": outcome.root, "sound": outcome.sound, "files": outcome.files,
+         "checked": outcome.checked_files, "bytes": outcome.bytes,
+         "findings": [{"kind": f.kind, "subject": f.subject, "detail": f.detail} for f in outcome.findings]},
+        human,
+    )  # fmt: skip
+    return 0 if outcome.sound else 3
 
 
 @holdout_app.command("show")

@@ -246,5 +246,8 @@ def test_a_folder_that_is_no_hold_out(tmp_path: Path) -> None:
 def test_a_source_that_is_gone(locked: LockedHoldout) -> None:
     shutil.rmtree(locked.source)
     outcome = check(locked)
-    assert {finding.kind for finding in outcome.findings} == {"missing"}
-    assert len(outcome.findings) == locked.instances
+    assert [(finding.kind, finding.subject) for finding in outcome.findings] == [("missing", "source")]
+    assert outcome.files == locked.instances
+    assert outcome.checked_files == 0
+    with pytest.raises(VerificationError, match=rf"is not there, so none of its {locked.instances} files"):
+        outcome.check()

@@ -1,0 +1,118 @@
+"""`proctor holdout` by hand: what it tells, on which stream, and with which exit code."""
+
+import json
+import shutil
+
+import pydicom
+import pytest
+
+from holdout import synthetic
+from sandbox.commands.main import main
+from sandbox.workspace import default_home, open_ledger, open_workspace
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    data = folder / "data"
+    synthetic.generate(data, patients=10, seed=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PROCTOR_HOME", str(folder / "home"))
+        assert main(["-q", "init"]) == 0
+    return folder
+
+
+@pytest.fixture
+def data(made, tmp_path, monkeypatch):
+    """The data of a workspace of one's own."""
+    shutil.copytree(made, tmp_path / "site")
+    monkeypatch.setenv("PROCTOR_HOME", str(tmp_path / "site" / "home"))
+    return tmp_path / "site" / "data"
+
+
+@pytest.fixture
+def proctor(capsys):
+    """Return a function from a command line to (exit code, parsed JSON of stdout or None, stderr)."""
+
+    def call(*words):
+        capsys.readouterr()
+        code = main(["--json", "-q", *map(str, words)])
+        out, err = capsys.readouterr()
+        return code, json.loads(out) if out else None, err
+
+    return call
+
+
+def ingest(proctor, data):
+    return proctor(
+        "holdout", "ingest", data / "dicom", "--name", "cxr", "--reference", data / "reference.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("holdout", "show", "nope"),
+        ("holdout", "lock", "nope"),
+        ("holdout", "verify", "nope"),
+        ("holdout", "search", "nope"),
+        ("holdout", "partition", "../x"),
+    ],
+)
+def test_a_name_that_is_not_there_is_wrong_usage(words, data, proctor):
+    code, out, err = proctor(*words)
+    assert (code, out) == (2, None)
+    assert err.count("\n") == 1
+
+
+def test_a_lock_tells_rows_and_cases_without_partner(data, proctor):
+    table = data / "reference.csv"
+    header, first, *rest = table.read_text().splitlines()
+    stranger = first.replace(first.split(",")[0], "1.2.3.4")
+    table.write_text("\n".join([header, stranger, *rest]) + "\n")
+    labelled = next(
+        path for path in sorted((data / "dicom").rglob("*.dcm"))
+        if pydicom.dcmread(path).SOPInstanceUID != first.split(",")[0]
+    )  # fmt: skip
+    image = pydicom.dcmread(labelled)
+    image.BurnedInAnnotation = "YES"
+    image.save_as(labelled)
+    assert ingest(proctor, data)[0] == 0
+    code, out, _ = proctor("holdout", "lock", "cxr")
+    assert code == 0
+    assert out["reference"] == {"unmatched_rows": 1, "first_unmatched_lines": [2], "unlabelled_cases": 1}
+    assert [item["code"] for item in out["left_out"]] == ["unlabelled"]
+    assert any("burned" in sentence.lower() for sentence in out["warnings"])
+
+
+def test_verify_names_damage_even_when_the_lock_no_longer_opens(data, proctor):
+    assert ingest(proctor, data)[0] == 0
+    assert proctor("holdout", "lock", "cxr")[0] == 0
+    code, out, _ = proctor("holdout", "verify", "cxr")
+    assert (code, out["sound"], out["findings"]) == (0, True, [])
+    locked = default_home() / "holdouts" / "cxr" / "locked" / "1"
+    locked.chmod(0o755)
+    cases = locked / "cases.parquet"
+    cases.chmod(0o644)
+    cases.write_bytes(cases.read_bytes()[:-1] + b"\0")
+    first, second, *_ = sorted((data / "dicom").rglob("*.dcm"))
+    content = first.read_bytes(), second.read_bytes()
+    for path, other in zip((first, second), reversed(content), strict=True):
+        path.chmod(0o644)
+        path.write_bytes(other)
+    code, out, err = proctor("holdout", "verify", "cxr")
+    assert code == 3
+    assert [finding["kind"] for finding in out["findings"]] == ["altered", "swapped"]
+    assert out["findings"][0]["subject"] == "lock/cases.parquet"
+    assert err == ""
+    with open_ledger(open_workspace(default_home())) as ledger:
+        assert [item.detail["held"] for item in ledger.find(kind="holdout-verified")] == [True, False]
+
+
+def test_what_is_no_list_of_hashes_is_refused(data, proctor):
+    assert ingest(proctor, data)[0] == 0
+    hashes = data / "hashes.txt"
+    hashes.write_bytes(b"\xff\xfe")
+    code, _, err = proctor("holdout", "lock", "cxr", "--training-hashes", hashes)
+    assert code == 3
+    assert "not a SHA-256" in err
