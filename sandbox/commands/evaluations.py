@@ -110,17 +110,25 @@ def dossier(
 def verify(
     path: Annotated[Path, typer.Argument(help="A dossier.", metavar="FILE.zip")],
     key: Annotated[
-        str | None, typer.Option(help="The institution's verifier key, obtained apart from the dossier.")
+        str | None,
+        typer.Option(help="The institution's verifier key, or its file; obtained apart from the dossier."),
     ] = None,
 ) -> int:
     """Check a dossier offline. Needs no workspace, no engine and no network.
 
     Give --key: without it the dossier can only be checked against the key that it brings along itself, which
     shows that it is whole but not who made it. Exit code 4 when anything does not hold.
+
+    \b
+      proctor verify acme.zip --key ledger.vkey
+      proctor verify acme.zip --key 'proctor/0661f8f9598e42bc+7d689eaf+AeTp0YtS...'
     """
+    from sandbox.errors import UsageError
     from sandbox.evidence.verification import verify_dossier
 
-    checks = verify_dossier(path, trusted_key=key)
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file. Give the dossier, a zip file.")
+    checks = verify_dossier(path, trusted_key=_verifier_key(key) if key is not None else None)
     held = all(check.held for check in checks)
 
     def human() -> None:
@@ -131,10 +139,38 @@ def verify(
         console.line(f"{path} {'holds' if held else 'does NOT hold'}.")
 
     console.result(
-        {"held": held, "checks": [{"name": c.name, "held": c.held, "sentence": c.sentence} for c in checks]},
+        {
+            "held": held,
+            "key_given": key is not None,
+            "checks": [
+                {"name": c.name, "held": c.held, "warning": c.warning, "sentence": c.sentence} for c in checks
+            ],
+        },
         human,
     )
     return 0 if held else 4
+
+
+def _verifier_key(given: str) -> str:
+    """Text of a verifier key that was given as itself or as its file.
+
+    A key mistyped is no fault of the dossier, so it must not end as one.
+    """
+    from sandbox.errors import NoteError, UsageError
+    from sandbox.evidence.keys import parse_verifier
+
+    text = given.strip()
+    try:
+        if "+" not in text or Path(text).is_file():
+            text = Path(text).read_text(encoding="ascii").strip()
+        return parse_verifier(text).text
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            "--key is neither a verifier key (name+id+base64) nor a file that holds one. Ask the institution for "
+            "its ledger.vkey."
+        ) from error
+    except NoteError as error:
+        raise UsageError(f"--key: {error}. Ask the institution for its ledger.vkey.") from error
 
 
 def _tell(item: object) -> None:
