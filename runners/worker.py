@@ -6,6 +6,7 @@ is unknown is replaced; a submission that is dead ends soon. Nothing that a cont
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
@@ -113,6 +114,8 @@ def run_cases(
     with CaseFolders(input_root) as folders:
         run = _Run(engine, plan, ranges, folders, on_event or (lambda _event: None))
         try:
+            # The model loads while the first case is being made ready.
+            run.warm_up()
             for case in cases:
                 yield run.case(case)
         except BaseException:
@@ -162,6 +165,11 @@ class _Run:
             return self._ask(case)
         finally:
             self._folders.withdraw(case.case, case.directory, case.files)
+
+    def warm_up(self) -> None:
+        """Start the first container; a failure counts, and is reported with the first case."""
+        with contextlib.suppress(CaseFailed):
+            self._have_container()
 
     def end(self, seconds: float) -> None:
         if self._session is not None:

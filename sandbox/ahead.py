@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar, cast
 
@@ -36,11 +36,14 @@ def ahead(source: Iterable[Item], most: int) -> Iterator[Iterator[Item]]:
         try:
             for item in source:
                 if not put(item):
-                    return
+                    break
+            else:
+                put(_END)
+            if isinstance(source, Generator):
+                # What it holds is let go in the thread that took it.
+                source.close()
         except BaseException as error:
             put(_Raised(error))
-        else:
-            put(_END)
 
     worker = threading.Thread(target=work, name="ahead", daemon=True)
     worker.start()

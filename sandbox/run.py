@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from holdout.lock import LockedHoldout
-from holdout.staging import Stager, StagingFailure
+from holdout.staging import StagedCase, Stager, StagingFailure
 from runners.contracts.interface import ContractRun
 from runners.contracts.registry import CONTRACTS
 from runners.engine import Engine
@@ -118,19 +118,25 @@ def run_submission(
             if progress:
                 progress(len(journal.ended), total)
 
-    with contextlib.ExitStack() as stack:
-        stager = stack.enter_context(
-            Stager(
-                locked,
-                run_key=key,
-                attributes=protocol.input.attributes,
-                destination=staging,
-                ahead=AHEAD * containers,
-            )
-        )
-        names = {stager.pseudonym(case_id): case_id for case_id in locked.cases["case_id"].to_pylist()}
-        waiting = {name for name, case_id in names.items() if case_id not in journal.ended}
-        source = stack.enter_context(ahead(stager.stage(waiting), AHEAD * containers))
+    stager = Stager(
+        locked,
+        run_key=key,
+        attributes=protocol.input.attributes,
+        destination=staging,
+        ahead=AHEAD * containers,
+    )
+    names = {stager.pseudonym(case_id): case_id for case_id in locked.cases["case_id"].to_pylist()}
+    waiting = {name for name, case_id in names.items() if case_id not in journal.ended}
+
+    opened = contextlib.ExitStack()
+
+    def stage() -> Iterator[StagedCase | StagingFailure]:
+        # Its child processes start here, in the thread that works ahead, while the containers start.
+        opened.enter_context(stager)
+        yield from stager.stage(waiting)
+
+    # The stager takes away what was staged when it is closed, so that comes last.
+    with opened, ahead(stage(), AHEAD * containers) as source:
 
         def staged() -> Iterator[CaseInput]:
             """Cases for one container, taken from the one source that all of them share."""
