@@ -36,6 +36,7 @@ from holdout.verification import verify as verify_locked
 from sandbox.applicability import check_against
 from sandbox.errors import EvaluationRefusedError, ProtocolError, UsageError
 from sandbox.lock_notes import write_lock_notes
+from sandbox.lock_request import note_request, remove_unfinished, request_digest, was_asked
 from sandbox.policy import Policy
 from sandbox.protocol import Protocol
 from sandbox.workspace import Workspace, checked_name, entry, open_ledger, secret_key, utc_now, write_json
@@ -176,6 +177,8 @@ def lock(
 ) -> LockedHoldout:
     """Lock the hold-out part of a draft as the next version, and enter its root into the ledger.
 
+    The same request again gives the version that it made.
+
     Raises:
         LockRefusedError: defective files, duplicates or leaks that nothing excludes; each is named.
     """
@@ -184,12 +187,26 @@ def lock(
     part_of_file = partitioning.parts_of_files(index, parts) if parts is not None else None
     site = load_site_table(item.site, index) if item.site else None
     reference = truth(item, unit)
-    version = str(len(versions(workspace, name)) + 1)
+    request = request_digest(
+        (item.folder / "index.parquet").read_bytes(),
+        reference,
+        parts=part_of_file,
+        site=site,
+        exclusions=exclusions or {},
+        declared=declared_training,
+    )
+    known = versions(workspace, name)
+    if known and was_asked(item.folder, known[-1], request):
+        return open_holdout(workspace, name, known[-1])
+    version = str(len(known) + 1)
     destination = item.folder / "locked" / version
-    if destination.exists():
+    if destination.exists() and was_asked(item.folder, version, request):
         # A process was killed between the lock and its ledger entry: the entry is what is still missing.
         locked = open_locked(destination)
     else:
+        if destination.exists():
+            remove_unfinished(destination)
+        note_request(item.folder, version, request)
         locked = locking.lock(
             item.source,
             index,

@@ -146,7 +146,13 @@ def lock(
     """Lock a hold-out: fix every file by hash, seal the reference standard, enter the root into the ledger.
 
     Defective files, duplicates, leaks between parts and conflicting labels refuse the lock and are named. Take
-    them out with --exclude, which needs a reason; what was left out stays in the participant flow.
+    files out with --exclude, which needs a reason; what was left out stays in the participant flow. Conflicting
+    labels are mended in the table of the reference standard.
+
+    The same command again gives the same version; changed data or exclusions give the next one.
+
+    \b
+      proctor holdout lock cxr --exclude 'truncated=broken export' --exclude 'a/7.dcm=phantom'
     """
     from holdout.training_hashes import read_training_hashes
     from sandbox import holdouts

@@ -7,6 +7,7 @@ import pydicom
 import pytest
 
 from holdout import synthetic
+from sandbox import holdouts
 from sandbox.commands.main import main
 from sandbox.workspace import default_home, open_ledger, open_workspace
 
@@ -116,3 +117,38 @@ def test_what_is_no_list_of_hashes_is_refused(data, proctor):
     code, _, err = proctor("holdout", "lock", "cxr", "--training-hashes", hashes)
     assert code == 3
     assert "not a SHA-256" in err
+
+
+def test_the_same_lock_again_is_the_same_version(data, proctor):
+    assert ingest(proctor, data)[0] == 0
+    first = proctor("holdout", "lock", "cxr")
+    assert first[0] == 0
+    assert proctor("holdout", "lock", "cxr") == first
+    path = next((data / "dicom").rglob("*.dcm")).relative_to(data / "dicom").as_posix()
+    code, out, _ = proctor("holdout", "lock", "cxr", "--exclude", f"{path}=phantom")
+    assert (code, out["version"], out["left_out"]) == (
+        0,
+        "2",
+        [{"code": "by_path", "reason": "phantom", "files": 1}],
+    )
+
+
+def test_a_lock_killed_before_its_entry_is_adopted_only_by_the_same_request(data, proctor, monkeypatch):
+    def killed(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    assert ingest(proctor, data)[0] == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(holdouts, "write_lock_notes", killed)
+        assert proctor("holdout", "lock", "cxr")[0] == 130
+    root = json.loads((default_home() / "holdouts/cxr/locked/1/lock.json").read_bytes())["root"]
+    path = next((data / "dicom").rglob("*.dcm")).relative_to(data / "dicom").as_posix()
+    home = default_home()
+    shutil.copytree(home, home.with_name("other"))
+    code, out, _ = proctor("holdout", "lock", "cxr")
+    assert (code, out["version"], out["root"]) == (0, "1", root)
+    monkeypatch.setenv("PROCTOR_HOME", str(home.with_name("other")))
+    code, out, _ = proctor("holdout", "lock", "cxr", "--exclude", f"{path}=phantom")
+    assert (code, out["version"]) == (0, "1")
+    assert out["left_out"] == [{"code": "by_path", "reason": "phantom", "files": 1}]
+    assert out["root"] != root
