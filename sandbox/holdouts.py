@@ -10,160 +10,30 @@ Files of one hold-out, below ``holdouts/<name>/``::
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from holdout import burned_in
-from holdout import ingest as ingestion
 from holdout import lock as locking
 from holdout import partition as partitioning
 from holdout.cases import Unit
-from holdout.index import read_index
-from holdout.ingest import IngestSummary
 from holdout.lock import LockedHoldout, open_locked, open_reference
 from holdout.locked import read_index as read_locked_index
-from holdout.reference import ReferenceStandard
-from holdout.reference import load as load_reference
 from holdout.site_table import load_site_table
 from holdout.verification import Sampling, Verification
 from holdout.verification import verify as verify_locked
 from sandbox.applicability import check_against
+from sandbox.drafts import Draft, draft, ingest, partition, truth
 from sandbox.errors import EvaluationRefusedError, ProtocolError, UsageError
 from sandbox.lock_notes import write_lock_notes
 from sandbox.lock_request import note_request, remove_unfinished, request_digest, was_asked
 from sandbox.policy import Policy
 from sandbox.protocol import Protocol
-from sandbox.workspace import Workspace, checked_name, entry, open_ledger, secret_key, utc_now, write_json
+from sandbox.workspace import Workspace, checked_name, entry, open_ledger, secret_key
 
+__all__ = ["Draft", "draft", "ingest", "partition", "truth"]
 Progress = Callable[[int, int | None], None]
 _MOST_SAMPLED = 12
 """Images read for burned-in text at a lock: one for each of the most frequent devices and sizes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """What a hold-out is made of before its lock."""
-
-    name: str
-    folder: Path
-    source: Path
-    reference: Path | None
-    site: Path | None
-    ingested: str
-    summary: Mapping[str, Any]
-
-    def index(self) -> pa.Table:
-        """The index of the ingested folder."""
-        return read_index(self.folder / "index.parquet")
-
-    def parts(self) -> pa.Table | None:
-        """Part of each patient; None when the folder was not partitioned."""
-        path = self.folder / "parts.parquet"
-        return pq.read_table(path) if path.exists() else None
-
-
-def ingest(
-    workspace: Workspace,
-    name: str,
-    source: Path,
-    *,
-    reference: Path | None = None,
-    site: Path | None = None,
-    progress: Progress | None = None,
-) -> IngestSummary:
-    """Read a folder into the draft of hold-out ``name``; an earlier draft is replaced, locked versions stay.
-
-    Raises:
-        IngestError: the folder cannot be read.
-        UsageError: a declaration is not there.
-    """
-    for declaration in (reference, site):
-        if declaration is not None and not declaration.is_file():
-            raise UsageError(f"{declaration} is not a file. Give the YAML that declares the table.")
-    folder = workspace.holdout(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    summary = ingestion.ingest(source, folder / "index.parquet", progress=progress)
-    # A partition belongs to the index it was made from.
-    (folder / "parts.parquet").unlink(missing_ok=True)
-    write_json(
-        folder / "draft.json",
-        {
-            "source": str(source.resolve()),
-            "reference": str(reference.resolve()) if reference else None,
-            "site": str(site.resolve()) if site else None,
-            "ingested": utc_now(),
-            "summary": asdict(summary),
-        },
-    )
-    return summary
-
-
-def draft(workspace: Workspace, name: str) -> Draft:
-    """The draft of hold-out ``name``.
-
-    Raises:
-        UsageError: nothing was ingested under that name.
-    """
-    folder = workspace.holdout(name)
-    try:
-        facts = json.loads((folder / "draft.json").read_bytes())
-    except FileNotFoundError as error:
-        raise UsageError(
-            f"There is no hold-out {name!r}. Begin with: proctor holdout ingest FOLDER --name {name}"
-        ) from error
-    return Draft(
-        name=name,
-        folder=folder,
-        source=Path(facts["source"]),
-        reference=Path(facts["reference"]) if facts["reference"] else None,
-        site=Path(facts["site"]) if facts["site"] else None,
-        ingested=facts["ingested"],
-        summary=facts["summary"],
-    )
-
-
-def truth(item: Draft, unit: Unit) -> ReferenceStandard:
-    """The reference standard of a draft, resolved against its index.
-
-    Raises:
-        UsageError: none was declared.
-    """
-    if item.reference is None:
-        raise UsageError(
-            f"The hold-out {item.name!r} has no reference standard. Ingest it again with --reference REFERENCE.yaml."
-        )
-    return load_reference(item.reference, item.index(), unit=unit)
-
-
-def partition(
-    workspace: Workspace,
-    name: str,
-    *,
-    development: float,
-    seed: int,
-    unit: Unit = "image",
-    label: str | None = None,
-) -> dict[str, int]:
-    """Divide the patients of a draft into a development part and the hold-out; returns patients by part."""
-    item = draft(workspace, name)
-    index = item.index()
-    reference = truth(item, unit) if item.reference else None
-    balance = None
-    if reference is not None:
-        chosen = label or (reference.binary or reference.labels)[0]
-        balance = partitioning.balance_by(index, reference=reference, label=chosen)
-    parts = partitioning.partition(index, development=development, seed=seed, balance=balance)
-    temporary = item.folder / ".parts.partial"
-    pq.write_table(parts, temporary)
-    temporary.replace(item.folder / "parts.parquet")
-    counted = parts["part"].value_counts().to_pylist()
-    return {row["values"]: row["counts"] for row in counted}
 
 
 def lock(

@@ -71,7 +71,12 @@ def ingest(
 ) -> None:
     """Read the headers of a folder of DICOM into an index. Nothing is written to the folder.
 
-    Every file becomes a row: what cannot be read stays in the index with the reason.
+    Every file becomes a row: what cannot be read stays in the index with the reason. The declarations are tried
+    here; a mistake is named with its line, and an earlier ingest stays as it was. A partition belongs to one
+    ingest: after a new one, partition again.
+
+    \b
+      proctor holdout ingest /data/cxr --name cxr --reference reference.yaml --site site.yaml
     """
     from sandbox import holdouts
 

@@ -152,3 +152,20 @@ def test_a_lock_killed_before_its_entry_is_adopted_only_by_the_same_request(data
     assert (code, out["version"]) == (0, "1")
     assert out["left_out"] == [{"code": "by_path", "reason": "phantom", "files": 1}]
     assert out["root"] != root
+
+
+def test_a_mistake_at_ingest_is_named_and_leaves_the_earlier_draft(data, proctor, tmp_path):
+    assert ingest(proctor, data)[0] == 0
+    before = proctor("holdout", "show", "cxr")
+    wrong = data / "wrong.yaml"
+    wrong.write_text((data / "reference.yaml").read_text().replace("column: opacity", "colum: opacity"))
+    code, _, err = proctor("holdout", "ingest", data / "dicom", "--name", "cxr", "--reference", wrong)
+    assert code == 3
+    assert "wrong.yaml:" in err
+    assert "did you mean `column`" in err
+    (tmp_path / "empty").mkdir()
+    code, _, err = proctor("holdout", "ingest", tmp_path / "empty", "--name", "cxr")
+    assert (code, "holds no file" in err) == (2, True)
+    assert proctor("holdout", "show", "cxr") == before
+    assert proctor("holdout", "ingest", tmp_path / "empty", "--name", "mistyped")[0] == 2
+    assert [item["name"] for item in proctor("holdout", "show")[1]] == ["cxr"]
