@@ -17,6 +17,7 @@ from holdout import partition as partitioning
 from holdout.cases import Unit
 from holdout.index import read_index
 from holdout.ingest import IngestSummary
+from holdout.keyed_table import UNKNOWN
 from holdout.reference import ReferenceStandard
 from holdout.reference import load as load_reference
 from holdout.site_table import load_site_table
@@ -43,9 +44,19 @@ class Draft:
         return read_index(self.folder / "index.parquet")
 
     def parts(self) -> pa.Table | None:
-        """Part of each patient; None when the folder was not partitioned."""
+        """Part of each patient, or of each file by the source's own split; None when not partitioned."""
         path = self.folder / "parts.parquet"
         return pq.read_table(path) if path.exists() else None
+
+    def part_of_files(self, index: pa.Table) -> list[str] | None:
+        """Part of each file of ``index``, this draft's; None when the folder was not partitioned."""
+        parts = self.parts()
+        if parts is None:
+            return None
+        if "path" not in parts.column_names:
+            return partitioning.parts_of_files(index, parts)
+        by_path = dict(zip(parts["path"].to_pylist(), parts["part"].to_pylist(), strict=True))
+        return [by_path.get(path, UNKNOWN) for path in index["path"].to_pylist()]
 
 
 def ingest(
@@ -160,8 +171,43 @@ def partition(
         chosen = label or (reference.binary or reference.labels)[0]
         balance = partitioning.balance_by(index, reference=reference, label=chosen)
     parts = partitioning.partition(index, development=development, seed=seed, balance=balance)
+    _write_parts(item, parts)
+    return _counted(parts)
+
+
+def partition_by_source(
+    workspace: Workspace, name: str, *, column: str, holdout: frozenset[str]
+) -> dict[str, int]:
+    """Take the source's own split, a column of the site table; returns files by part.
+
+    Unlike :func:`partition`, a patient may come out on both sides: the lock then refuses and names it.
+
+    Raises:
+        UsageError: the draft has no site table, or it has no such column.
+        PartitionError: no file has one of the values ``holdout``.
+    """
+    item = draft(workspace, name)
+    index = item.index()
+    if item.site is None:
+        raise UsageError(f"The hold-out {name!r} has no site table. Ingest it again with --site SITE.yaml.")
+    columns = load_site_table(item.site, index)
+    if column not in columns:
+        raise UsageError(f"The site table has no column {column!r}. It has: {', '.join(sorted(columns))}.")
+    parts = pa.table(
+        {
+            "path": index["path"],
+            "part": pa.array(partitioning.source_split(index, columns[column], holdout=holdout), pa.string()),
+        }
+    )
+    _write_parts(item, parts)
+    return _counted(parts)
+
+
+def _write_parts(item: Draft, parts: pa.Table) -> None:
     temporary = item.folder / ".parts.partial"
     pq.write_table(parts, temporary)
     temporary.replace(item.folder / "parts.parquet")
-    counted = parts["part"].value_counts().to_pylist()
-    return {row["values"]: row["counts"] for row in counted}
+
+
+def _counted(parts: pa.Table) -> dict[str, int]:
+    return {row["values"]: row["counts"] for row in parts["part"].value_counts().to_pylist()}

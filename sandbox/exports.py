@@ -10,7 +10,6 @@ from pathlib import Path
 from holdout.cases import Unit
 from holdout.development import DevelopmentExport
 from holdout.development import export_development as export
-from holdout.partition import parts_of_files
 from sandbox import holdouts
 from sandbox.errors import UsageError
 from sandbox.workspace import Workspace, secret_key
@@ -34,10 +33,10 @@ def export_development(
         PartitionError, StagingError: the export cannot be made; nothing is left of it.
     """
     item = holdouts.draft(workspace, name)
-    parts = item.parts()
+    index = item.index()
+    parts = item.part_of_files(index)
     if parts is None:
         raise UsageError(f"{name!r} is not partitioned. Do it first: proctor holdout partition {name}")
-    index = item.index()
     # Derived, so that the same export has the same bytes; and no run's key, so that no pseudonym is shared.
     key = hmac.new(
         secret_key(workspace, "pseudonyms"), b"development\0" + name.encode(), hashlib.sha256
@@ -45,7 +44,7 @@ def export_development(
     return export(
         item.source,
         index,
-        parts_of_files(index, parts),
+        parts,
         holdouts.truth(item, unit),
         destination,
         key=key,

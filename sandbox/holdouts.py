@@ -14,7 +14,6 @@ from collections.abc import Callable, Mapping
 
 from holdout import burned_in
 from holdout import lock as locking
-from holdout import partition as partitioning
 from holdout.cases import Unit
 from holdout.lock import LockedHoldout, open_locked, open_reference
 from holdout.locked import read_index as read_locked_index
@@ -53,8 +52,8 @@ def lock(
         LockRefusedError: defective files, duplicates or leaks that nothing excludes; each is named.
     """
     item = draft(workspace, name)
-    index, parts = item.index(), item.parts()
-    part_of_file = partitioning.parts_of_files(index, parts) if parts is not None else None
+    index = item.index()
+    part_of_file = item.part_of_files(index)
     site = load_site_table(item.site, index) if item.site else None
     reference = truth(item, unit)
     request = request_digest(

@@ -107,6 +107,13 @@ def partition(
         int, typer.Option(help="Decides which patients; the same seed gives the same parts.")
     ] = 1,
     unit: _Unit = "image",
+    by: Annotated[
+        str | None,
+        typer.Option(
+            help="Take the source's own split instead: COLUMN=VALUE, a column of the site table and the value "
+            "that means hold-out, e.g. split=test."
+        ),
+    ] = None,
     export: Annotated[
         Path | None,
         typer.Option(help="Write the development part to this folder, as a container would see it."),
@@ -116,17 +123,35 @@ def partition(
 
     The development part is exported through the same allow-list view that containers get: no name, no date, no
     private element, new UIDs; with reference.csv. Nothing of the hold-out is in it.
+
+    With --by, the source's own split is taken file by file, and a patient who stands on both sides refuses the
+    lock: that is a leak of the source.
+
+    \b
+      proctor holdout partition cxr --development 0.5 --export development/
+      proctor holdout partition cxr --by split=test
     """
-    from sandbox import exports, holdouts
+    from sandbox import drafts, exports
+    from sandbox.errors import UsageError
 
     workspace = open_workspace(default_home())
-    parts = holdouts.partition(workspace, name, development=development, seed=seed, unit=unit)
+    if by is None:
+        parts, counted = (
+            drafts.partition(workspace, name, development=development, seed=seed, unit=unit),
+            "patients",
+        )
+    else:
+        column, separator, value = by.partition("=")
+        if not separator or not column or not value:
+            raise UsageError(f"--by {by!r} is not COLUMN=VALUE. Write it as --by split=test.")
+        parts = drafts.partition_by_source(workspace, name, column=column, holdout=frozenset({value}))
+        counted = "files"
     if export is not None:
         with console.progress("exporting the development part") as progress:
             exports.export_development(workspace, name, export, unit=unit, progress=progress)
     console.result(
-        {"patients": parts, "export": str(export) if export else None},
-        lambda: console.table(["part", "patients"], list(parts.items())),
+        {counted: parts, "export": str(export) if export else None},
+        lambda: console.table(["part", counted], list(parts.items())),
     )
 
 

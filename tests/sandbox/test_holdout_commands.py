@@ -169,3 +169,28 @@ def test_a_mistake_at_ingest_is_named_and_leaves_the_earlier_draft(data, proctor
     assert proctor("holdout", "show", "cxr") == before
     assert proctor("holdout", "ingest", tmp_path / "empty", "--name", "mistyped")[0] == 2
     assert [item["name"] for item in proctor("holdout", "show")[1]] == ["cxr"]
+
+
+def test_a_source_split_that_parts_a_patient_refuses_the_lock(data, proctor):
+    rows = [line.split(",") for line in (data / "acquisition.csv").read_text().splitlines()]
+    uid, patient = rows[0].index("sop_instance_uid"), rows[0].index("patient_id")
+    twice = next(row[patient] for row in rows if sum(row[patient] == other[patient] for other in rows) > 1)
+    apart = [row[uid] for row in rows if row[patient] == twice]
+    table = ["uid,split", *(f"{row[uid]},{'train' if row[uid] == apart[0] else 'test'}" for row in rows[1:])]
+    (data / "split.csv").write_text("\n".join(table) + "\n")
+    (data / "split.yaml").write_text(
+        "proctor: site/1\ntable: split.csv\nkey: {sop_instance_uid: uid}\ncolumns: {split: split}\n"
+    )
+    declarations = ("--reference", data / "reference.yaml", "--site", data / "split.yaml")
+    assert proctor("holdout", "ingest", data / "dicom", "--name", "cxr", *declarations)[0] == 0
+    for wrong in ("split", "nope=test", "=test"):
+        assert proctor("holdout", "partition", "cxr", "--by", wrong)[0] == 2
+    code, out, _ = proctor("holdout", "partition", "cxr", "--by", "split=test")
+    assert (code, out["files"]) == (0, {"development": 1, "holdout": len(rows) - 2})
+    code, _, err = proctor("holdout", "lock", "cxr")
+    assert code == 3
+    assert "one patient stands in development and holdout" in err
+    code, out, _ = proctor("holdout", "lock", "cxr", "--exclude", "patient_in_two_parts=split by image")
+    assert code == 0
+    left_out = {item["code"]: item["files"] for item in out["left_out"]}
+    assert left_out == {"another_part": 1, "patient_in_two_parts": len(apart) - 1}
