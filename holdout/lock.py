@@ -20,10 +20,10 @@ import pyarrow.parquet as pq
 import rfc8785
 
 from holdout import manifest, sealing
-from holdout.cases import CaseGroups, case_id, case_table, group
+from holdout.cases import CaseGroups, Unit, case_id, case_table, group
 from holdout.errors import LockRefusedError
 from holdout.hashing import hash_files
-from holdout.inclusion import UNLABELLED, Excluded, Selection, select, without
+from holdout.inclusion import ALWAYS_EXCLUDED, UNLABELLED, Excluded, Selection, select, without
 from holdout.leakage import Leak, find_leaks
 from holdout.locked import (
     COVERED,
@@ -117,7 +117,7 @@ def lock(
             "unit": reference.unit,
             "labels": list(reference.labels),
             "binary": list(reference.binary),
-            "notes": list(selection.notes),
+            "notes": [*selection.notes, *_incomplete(index, selection, reference.unit)],
             "counts": {
                 "cases": cases.num_rows,
                 "patients": len(set(cases.column("patient_key").to_pylist())),
@@ -170,6 +170,26 @@ def _labelled(selection: Selection, reference: ReferenceStandard) -> Selection:
         for row in groups.rows_of(case)
     ]
     return without(selection, leaving, UNLABELLED)
+
+
+def _incomplete(index: pa.Table, selection: Selection, unit: Unit) -> list[str]:
+    """Say how many cases lost files that the operator excluded: what remains is asked as if it were whole."""
+    if unit == "image":
+        return []
+    column = f"{unit}_instance_uid"
+    of_file = dict(zip(index.column("path").to_pylist(), index.column(column).to_pylist(), strict=True))
+    kept = set(selection.kept.column(column).to_pylist())
+    lost = [
+        of_file[item.path]
+        for item in selection.excluded
+        if item.code not in ALWAYS_EXCLUDED and of_file[item.path] in kept
+    ]
+    if not lost:
+        return []
+    return [
+        f"{len(set(lost))} cases lost {len(lost)} of their files to exclusions; a container is shown what remains "
+        f"of the {unit}"
+    ]
 
 
 def _hash_images(source: Path, kept: pa.Table, progress: Progress | None) -> tuple[list[manifest.Entry], int]:

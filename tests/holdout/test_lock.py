@@ -12,6 +12,7 @@ from holdout import partition
 from holdout.errors import LockError, LockRefusedError, ReferenceStandardError, SealError, VerificationError
 from holdout.lock import open_locked, open_reference
 from holdout.locked import FILES, read_index
+from holdout.reference import load
 
 if TYPE_CHECKING:
     SyntheticSet = Any
@@ -253,3 +254,26 @@ def test_coarser_units(unit: str, synthetic_set: SyntheticSet, tmp_path: Path) -
     two_patients = with_rows(index, {places[0]: {"patient_id": "SOMEBODY"}})
     with pytest.raises(LockRefusedError, match="belongs to 2 patients"):
         synthetic_set.lock(tmp_path / "other", index=two_patients, reference=standard)
+
+
+def test_a_study_that_lost_a_file_is_told(synthetic_set: SyntheticSet, tmp_path: Path) -> None:
+    rows = synthetic_set.index.to_pylist()
+    label = {
+        row["sop_instance_uid"]: synthetic_set.reference.by_case[row["sop_instance_uid"]] for row in rows
+    }
+    one, other = next(
+        (a, b)
+        for a in rows
+        for b in rows
+        if a["path"] < b["path"]
+        and a["patient_id"] == b["patient_id"]
+        and label[a["sop_instance_uid"]].labels == label[b["sop_instance_uid"]].labels
+    )
+    other["study_instance_uid"] = one["study_instance_uid"]
+    index = pa.Table.from_pylist(rows, schema=synthetic_set.index.schema)
+    reference = load(synthetic_set.dicom.parent / "reference.yaml", index, unit="study")
+    whole = synthetic_set.lock(tmp_path / "whole", index=index, reference=reference)
+    assert whole.notes == ()
+    motion = {one["path"]: "motion"}
+    cut = synthetic_set.lock(tmp_path / "cut", index=index, reference=reference, exclusions=motion)
+    assert [note.split(";")[0] for note in cut.notes] == ["1 cases lost 1 of their files to exclusions"]
