@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import protocols
-from sandbox.errors import EvaluationError, WorkspaceError
+from sandbox.errors import EvaluationError, ProctorError, WorkspaceError
 from sandbox.results import Verdict, from_json
 from sandbox.workspace import Workspace
 
@@ -18,7 +18,7 @@ class Evaluation:
     """An evaluation as it lies on disk.
 
     Attributes:
-        state: ``started`` or ``finished``.
+        state: ``started``, ``finished`` or, in a list, ``unreadable``.
         criteria: one sentence for each acceptance criterion.
         files: what a person may want to open, by name.
     """
@@ -43,13 +43,27 @@ class Evaluation:
 
 
 def evaluations(workspace: Workspace) -> list[Evaluation]:
-    """All evaluations, finished ones first by time."""
-    folders = [
-        path for path in (workspace.home / "evaluations").iterdir() if (path / "identity.json").exists()
-    ]
+    """All evaluations, finished ones first by time; one that cannot be read is listed as ``unreadable``."""
     return sorted(
-        (read(workspace, folder) for folder in folders), key=lambda item: (item.finished or "~", item.id)
+        (_read_or_tell(workspace, folder) for folder in _folders(workspace)),
+        key=lambda item: (item.finished or "~", item.id),
     )
+
+
+def _folders(workspace: Workspace) -> list[Path]:
+    return [path for path in (workspace.home / "evaluations").iterdir() if (path / "identity.json").exists()]
+
+
+def _read_or_tell(workspace: Workspace, folder: Path) -> Evaluation:
+    # One damaged folder, or one of another version of Proctor, must not hide all the others.
+    try:
+        return read(workspace, folder)
+    except (ProctorError, LookupError, TypeError) as error:
+        return Evaluation(
+            id=folder.name, folder=folder, state="unreadable", holdout="", version="", vendor="", submission="",
+            protocol="", protocol_name="", verdict=None, finished=None, criteria=(str(error),),
+            files={"folder": str(folder)},
+        )  # fmt: skip
 
 
 def find(workspace: Workspace, identifier: str) -> Evaluation:
@@ -58,13 +72,13 @@ def find(workspace: Workspace, identifier: str) -> Evaluation:
     Raises:
         WorkspaceError: none or several do.
     """
-    matches = [item for item in evaluations(workspace) if item.id.startswith(identifier)]
+    matches = [folder for folder in _folders(workspace) if folder.name.startswith(identifier)]
     if len(matches) != 1:
         problem = "No evaluation" if not matches else f"{len(matches)} evaluations"
         raise WorkspaceError(
             f"{problem} with an id that begins with {identifier!r}. See: proctor evaluation list"
         )
-    return matches[0]
+    return read(workspace, matches[0])
 
 
 def read(workspace: Workspace, folder: Path) -> Evaluation:
