@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import protocols
-from sandbox.errors import EvaluationError, ProctorError, WorkspaceError
+from sandbox.errors import EvaluationError, ProctorError, UsageError
 from sandbox.results import Verdict, from_json
 from sandbox.workspace import Workspace
 
@@ -70,12 +70,12 @@ def find(workspace: Workspace, identifier: str) -> Evaluation:
     """The evaluation whose id is, or begins with, ``identifier``.
 
     Raises:
-        WorkspaceError: none or several do.
+        UsageError: none or several do.
     """
     matches = [folder for folder in _folders(workspace) if folder.name.startswith(identifier)]
     if len(matches) != 1:
         problem = "No evaluation" if not matches else f"{len(matches)} evaluations"
-        raise WorkspaceError(
+        raise UsageError(
             f"{problem} with an id that begins with {identifier!r}. See: proctor evaluation list"
         )
     return read(workspace, matches[0])

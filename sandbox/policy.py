@@ -141,7 +141,7 @@ class Verification(_Part):
 class Run(_Part):
     """How a run uses this host."""
 
-    containers: Annotated[int, Field(ge=1, le=64)] = 1
+    containers: Annotated[int, Field(ge=1, le=64)] = 2
     smoke: Literal["form", "answer"] = "form"
 
 
@@ -284,7 +284,9 @@ def _find_mistakes(policy: Policy) -> list[tuple[Where, str]]:
     if limits.memory < 16 * 2**20:
         found.append((("limits", "memory"), "must be at least 16 MiB."))
     if limits.tmp + limits.shm + limits.output > limits.memory:
-        found.append((("limits", "tmp"), "lives in memory with shm and output, and all must fit into it together."))
+        found.append(
+            (("limits", "tmp"), "lives in memory with shm and output, and all must fit into it together.")
+        )
     for index, pem in enumerate(policy.admission.signature_keys):
         try:
             load_key(pem)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.canonical import digest_bytes
-from sandbox.errors import WorkspaceError
+from sandbox.errors import EvaluationRefusedError, UsageError, WorkspaceError
 from sandbox.evidence.durable import write_durable
 from sandbox.protocol import Protocol, load_protocol
 from sandbox.workspace import Workspace, entry, open_ledger, write_json
@@ -81,14 +81,15 @@ def find(workspace: Workspace, name: str) -> RegisteredProtocol:
     """The registered protocol given by file, digest (or its beginning) or name (the latest of that name).
 
     Raises:
-        WorkspaceError: it is not registered.
+        EvaluationRefusedError: the file is not registered.
+        UsageError: no registered protocol has that name or digest.
     """
     known = protocols(workspace)
     if Path(name).is_file():
         digest = load_protocol(Path(name)).digest
         matches = [item for item in known if item.digest == digest]
         if not matches:
-            raise WorkspaceError(
+            raise EvaluationRefusedError(
                 f"{name} is not registered, or was changed since. A protocol governs a run only when the ledger "
                 f"holds it first: proctor protocol register {name}"
             )
@@ -100,7 +101,7 @@ def find(workspace: Workspace, name: str) -> RegisteredProtocol:
     matches = matches or [item for item in known if item.protocol.name == name]
     if not matches:
         names = ", ".join(sorted({item.protocol.name for item in known})) or "none"
-        raise WorkspaceError(f"No protocol {name!r} is registered here. Registered: {names}.")
+        raise UsageError(f"No protocol {name!r} is registered here. Registered: {names}.")
     return matches[-1]
 
 

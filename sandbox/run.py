@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+import os
 import shutil
 import threading
 from collections import Counter
@@ -123,6 +124,7 @@ def run_submission(
         run_key=key,
         attributes=protocol.input.attributes,
         destination=staging,
+        processes=max(1, len(os.sched_getaffinity(0)) - containers),
         ahead=AHEAD * containers,
     )
     names = {stager.pseudonym(case_id): case_id for case_id in locked.cases["case_id"].to_pylist()}

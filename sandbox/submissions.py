@@ -192,7 +192,7 @@ def find(workspace: Workspace, name: str) -> Submission:
     """The submission with digest (or its beginning) ``name``, or the latest one of the vendor ``name``.
 
     Raises:
-        WorkspaceError: none or several match.
+        UsageError: none or several match.
     """
     known = submissions(workspace)
     wanted = name.removeprefix("sha256:")
@@ -205,7 +205,7 @@ def find(workspace: Workspace, name: str) -> Submission:
     if by_vendor:
         return by_vendor[-1]
     names = ", ".join(sorted({item.vendor for item in known})) or "none"
-    raise WorkspaceError(f"No submission {name!r} is admitted here. Known vendors: {names}.")
+    raise UsageError(f"No submission {name!r} is admitted here. Known vendors: {names}.")
 
 
 def _read(folder: Path) -> Submission:

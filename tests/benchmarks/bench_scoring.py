@@ -4,7 +4,6 @@ Run: ``python tests/benchmarks/bench_scoring.py [cases]``. The loop resamples ca
 its users write it; few resamples are timed and extrapolated to the number that the product draws.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import json

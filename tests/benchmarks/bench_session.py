@@ -4,7 +4,6 @@ Run: ``python tests/benchmarks/bench_session.py [repetitions] [cases]``. Both si
 for the same line; the ratio is of medians, taken in turns, so that a busy machine is busy for both.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import importlib.util

@@ -109,9 +109,20 @@ def test_an_unregistered_protocol_governs_nothing(site, admitted, tmp_path, caps
     admitted("perfect", site.labels)
     changed = tmp_path / "changed.yaml"
     changed.write_text(site.protocol.read_text().replace("at_least: 0.7", "at_least: 0.1"))
-    assert main(evaluate(site, "perfect", changed)) == 4
+    assert main(evaluate(site, "perfect", changed)) == 3
     assert "not registered" in complaint(capsys)
     assert list((site.home / "evaluations").iterdir()) == []
+
+
+def test_names_that_are_not_there_are_wrong_usage(plain_site, capsys):
+    for words in (
+        evaluate(plain_site, "nobody"),
+        ["submission", "show", "nobody"],
+        ["evaluation", "show", "e-0"],
+        ["protocol", "check", "no.yaml"],
+    ):
+        assert main(words) in (2, 3), words
+        assert "nobody" in (text := complaint(capsys)) or "e-0" in text or "no.yaml" in text
 
 
 def test_a_replaced_hold_out_is_told_by_the_ledger(site, admitted, tmp_path, monkeypatch, capsys):
