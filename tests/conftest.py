@@ -2,8 +2,23 @@
 
 import os
 
+import pytest
 from hypothesis import settings
+
+from runners.engine import connect
+from runners.errors import EngineMissing
 
 # A busy machine is no failure, and a change must not fail for a case that another run drew.
 settings.register_profile("proctor", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("proctor")
+
+
+@pytest.fixture(scope="session")
+def engine():
+    """The container engine of this machine; without one, what needs it is skipped with the two ways out."""
+    try:
+        connected = connect()
+    except EngineMissing as missing:
+        pytest.skip(str(missing))
+    yield connected
+    connected.close()

@@ -11,8 +11,6 @@ import pydicom
 import pytest
 
 from holdout import synthetic
-from runners.engine import connect
-from runners.errors import EngineMissing
 from runners.images import build_image, save_image
 from sandbox.commands.main import main
 
@@ -45,16 +43,6 @@ class Site:
     data: Path
     protocol: Path
     labels: dict  # SHA-256 of the pixels -> 0 or 1
-
-
-@pytest.fixture(scope="session")
-def engine():
-    try:
-        connected = connect()
-    except EngineMissing as missing:
-        pytest.skip(str(missing))
-    yield connected
-    connected.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,6 @@ import os
 
 import pytest
 
-from runners.engine import connect
-from runners.errors import EngineMissing
-
 # The collector's own tests (tests/runners/test_collector.py): one row for each trick, however many ways it is tried.
 COLLECTOR = {
     "symbolic_link": "opened beneath the output, without following links",
@@ -28,16 +25,6 @@ COLLECTOR = {
     "folder_swapped_for_a_link_while_it_is_collected": "one resolution by the kernel, no path twice",
     "file_that_grows_while_it_is_read": "size must be what it was",
 }
-
-
-@pytest.fixture(scope="session")
-def engine():
-    try:
-        connected = connect()
-    except EngineMissing as missing:
-        pytest.skip(str(missing))
-    yield connected
-    connected.close()
 
 
 @pytest.fixture

@@ -9,24 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from runners.engine import connect
-from runners.errors import EngineMissing
 from runners.limits import MIB, Limits
 from runners.posture import Posture
 from runners.worker import CaseInput, run_cases
 
 VENDOR = Path(__file__).parent / "vendors" / "vendor.c"
 SCORE = {"output": {"score": {"minimum": 0, "maximum": 1}}}
-
-
-@pytest.fixture(scope="session")
-def engine():
-    try:
-        connected = connect()
-    except EngineMissing as missing:
-        pytest.skip(str(missing))
-    yield connected
-    connected.close()
 
 
 @pytest.fixture(scope="session")
