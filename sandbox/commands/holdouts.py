@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -87,14 +88,23 @@ def ingest(
     def human() -> None:
         console.line(f"{summary.files} files, {summary.bytes / 1e6:.1f} MB, {summary.seconds:.1f} s")
         console.table(["status", "files"], list(summary.by_status.items()))
-        if summary.unknown_by_column:
-            console.table(["attribute", "unknown"], list(summary.unknown_by_column.items()))
+        _tell_unknown(summary.unknown_by_column, summary.by_status.get("ok", 0))
 
     console.result(
         {"files": summary.files, "bytes": summary.bytes, "by_status": summary.by_status,
          "unknown_by_column": summary.unknown_by_column, "seconds": round(summary.seconds, 3)},
         human,
     )  # fmt: skip
+
+
+def _tell_unknown(unknown: Mapping[str, int], files: int) -> None:
+    """Attributes that some files lack in a table; those that all lack in one line, where they drown nothing."""
+    partly = [(name, count) for name, count in unknown.items() if count < files]
+    wholly = [name for name, count in unknown.items() if count >= files]
+    if partly:
+        console.table(["attribute", "unknown"], partly)
+    if wholly:
+        console.line(f"unknown in every file: {', '.join(wholly)}")
 
 
 @holdout_app.command("partition")
@@ -302,7 +312,12 @@ def show(
         )  # fmt: skip
 
     def human() -> None:
-        console.table(["fact", "value"], [(key, value) for key, value in data.items() if key != "versions"])
+        for key in ("name", "source", "ingested", "files"):
+            console.line(f"{key}: {data[key]}")
+        console.table(["status", "files"], list(item.summary["by_status"].items()))
+        _tell_unknown(item.summary["unknown_by_column"], item.summary["by_status"].get("ok", 0))
+        if data["patients_by_part"]:
+            console.table(["part", "patients"], list(data["patients_by_part"].items()))
         for version in data["versions"]:
             console.line("")
             console.table(["locked", "value"], list(version.items()))
