@@ -36,7 +36,7 @@ from holdout.ingest import ingest
 
 ZOO = Path(__file__).parents[3] / "shared" / "data" / "dicom-zoo"
 SAMPLES = {
-    "CT 0.5 MB": ("CT/026_CTImage.dcm_BigEndianExplicitTransferSyntax_1.2.840.10008.1.2.2.dcm", 2000),
+    "CT 0.5 MB": ("CT/026_CTImage.dcm_BigEndianExplicitTransferSyntax_1.2.840.10008.1.2.2.dcm", 6000),
     "MR nested private": ("MR/165_6_2.dcm", 2000),
     "MR small": ("MR/133_p01_s02_s01_i01.dcm", 8000),
 }
