@@ -22,6 +22,7 @@ from holdout.reference import ReferenceStandard
 from holdout.reference import load as load_reference
 from holdout.site_table import load_site_table
 from sandbox.errors import UsageError
+from sandbox.tables import write_table
 from sandbox.workspace import Workspace, utc_now, write_json
 
 Progress = Callable[[int, int | None], None]
@@ -171,7 +172,7 @@ def partition(
         chosen = label or (reference.binary or reference.labels)[0]
         balance = partitioning.balance_by(index, reference=reference, label=chosen)
     parts = partitioning.partition(index, development=development, seed=seed, balance=balance)
-    _write_parts(item, parts)
+    write_table(parts, item.folder / "parts.parquet")
     return _counted(parts)
 
 
@@ -199,14 +200,8 @@ def partition_by_source(
             "part": pa.array(partitioning.source_split(index, columns[column], holdout=holdout), pa.string()),
         }
     )
-    _write_parts(item, parts)
+    write_table(parts, item.folder / "parts.parquet")
     return _counted(parts)
-
-
-def _write_parts(item: Draft, parts: pa.Table) -> None:
-    temporary = item.folder / ".parts.partial"
-    pq.write_table(parts, temporary)
-    temporary.replace(item.folder / "parts.parquet")
 
 
 def _counted(parts: pa.Table) -> dict[str, int]:

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from holdout.lock import LockedHoldout, open_reference
 from runners.contracts.interface import ContractRun
@@ -52,6 +51,7 @@ from sandbox.selfcheck import run_selfchecks
 from sandbox.smoke import ask_smoke_case
 from sandbox.staging_place import remove_work, work_folder
 from sandbox.submissions import Submission
+from sandbox.tables import write_table
 from sandbox.version import code_digest, package_version
 from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_json
 
@@ -245,7 +245,7 @@ class _Steps:
         )
         answered = predictions.read(self._folder / "predictions.parquet")
         table = scored_cases(self._locked.cases, reference, answered, protocol)
-        _write_table(table, self._folder / "scored.parquet")
+        write_table(table, self._folder / "scored.parquet")
         cases = self._locked.cases.num_rows
         staged = cases - _count(answered, "staging_failed")
         results = score(
@@ -361,9 +361,3 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _count(answered: pa.Table, code: str) -> int:
     return sum(each == code for each in answered["failure"].to_pylist())
-
-
-def _write_table(table: pa.Table, path: Path) -> None:
-    temporary = path.with_suffix(".partial")
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(path)

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from sandbox.errors import PredictionError
 from sandbox.protocol import ScoreOutput
+from sandbox.tables import write_table
 
 SCHEMA = pa.schema(
     [
@@ -69,9 +70,7 @@ def write(predictions: Iterable[Prediction], path: Path) -> None:
         },
         schema=SCHEMA,
     )
-    temporary = path.with_suffix(".partial")
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(path)
+    write_table(table, path)
 
 
 def read(path: Path) -> pa.Table:
