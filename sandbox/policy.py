@@ -19,8 +19,10 @@ from runners.posture import ENGINE_DEFAULT, Posture, numeric_user
 from runners.signature import load_key
 from runners.version_floors import Backport
 from sandbox.canonical import digest
+from sandbox.disclosure.rules import DisclosureRules
 from sandbox.errors import PolicyError
 from sandbox.protocol import Protocol
+from sandbox.reuse.rules import ReuseRules
 
 _UNITS = {"B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _SIZE = re.compile(r"^([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(B|[KMGT]iB)$")
@@ -123,12 +125,6 @@ class Admission(_Part):
     signature_keys: tuple[Annotated[str, StringConstraints(max_length=4_096)], ...] = ()
 
 
-class Disclosure(_Part):
-    """What may leave the institution. The rules proper come with releases; the cell minimum holds now."""
-
-    minimum_cell: Annotated[int, Field(ge=1)] = 10
-
-
 class Verification(_Part):
     """How much of a locked hold-out is read again before and after each run."""
 
@@ -158,7 +154,8 @@ class Policy(_Part):
     isolation: Isolation = Isolation()
     limits: ContainerLimits = ContainerLimits()
     admission: Admission = Admission()
-    disclosure: Disclosure = Disclosure()
+    disclosure: DisclosureRules = DisclosureRules()
+    reuse: ReuseRules = ReuseRules()
     verification: Verification = Verification()
     run: Run = Run()
     mlflow: Annotated[str, StringConstraints(pattern=r"^(local|off|[a-z][a-z0-9+.-]{1,20}://\S{1,500})$")] = (
