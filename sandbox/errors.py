@@ -41,6 +41,12 @@ class WorkspaceError(ProctorError):
     """The workspace is missing, damaged, or held by another process."""
 
 
+class ActorError(ProctorError):
+    """Who acts is not known here, or has no role that allows it."""
+
+    refused: ClassVar[bool] = True
+
+
 class EvaluationError(ProctorError):
     """An evaluation could not be carried out or resumed."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def write_dossier(workspace: Workspace, item: Evaluation, destination: Path) -> 
     registered = protocols.find(workspace, item.protocol)
     with open_ledger(workspace) as ledger:
         made = ledger.find(kind="report-made", evaluation=item.id, report=digest_bytes(report))[0]
-        entries = [*_story(ledger, item), made]
+        entries = _with_actors(ledger, [*_story(ledger, item), made])
         proven, checkpoint = prove_entries(ledger, entries)
         digest = build_dossier(
             DossierParts(
@@ -232,7 +233,15 @@ def _story(ledger: Ledger, item: Evaluation) -> list[LedgerEntry]:
         *_last(ledger.find(kind="reference-opened", evaluation=item.id), finished),
         finished,
     ]
-    return sorted(chosen, key=lambda each: each.index)
+    return _with_actors(ledger, chosen)
+
+
+def _with_actors(ledger: Ledger, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
+    """``entries`` with what the ledger said of its actors before the last of them, in order."""
+    last = max(each.index for each in entries)
+    said = [*ledger.find(kind="actor-added"), *ledger.find(kind="actor-revoked")]
+    chosen = {each.index: each for each in (*entries, *(each for each in said if each.index < last))}
+    return [chosen[index] for index in sorted(chosen)]
 
 
 def _verified(ledger: Ledger, finished: LedgerEntry) -> list[LedgerEntry]:

@@ -5,6 +5,7 @@ Layout::
     workspace.json                    format, ledger origin, creation time
     policy.yaml                       the institution's rules
     keys/ledger.pem, ledger.vkey      the ledger's signing key and its public verifier key
+    keys/actors/<name>.pem            keys of the people who act here, mode 0600
     keys/keyring.json                 secret keys by name (hold-out keys, pseudonym key), mode 0600
     ledger/                           the append-only log
     holdouts/<name>/                  draft files and locked/<version>/
@@ -30,23 +31,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sandbox.errors import UsageError, WorkspaceError
+from sandbox.errors import ActorError, UsageError, WorkspaceError
+from sandbox.evidence.actors import Acting
 from sandbox.evidence.durable import write_durable
+from sandbox.evidence.encoding import encode_base64
 from sandbox.evidence.keys import generate_signing_key, load_signing_key
 from sandbox.evidence.ledger import Ledger
 
 FORMAT = "proctor-workspace/1"
+FIRST_ACTOR = "operator"
 NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 DEFAULT_POLICY = Path(__file__).resolve().parent.parent / "policies" / "default.yaml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """An opened workspace; every path below it is derived, never stored."""
+    """An opened workspace; every path below it is derived, never stored. ``actor`` is who acts in it."""
 
     home: Path
     origin: str
     created: str
+    actor: str = FIRST_ACTOR
 
     @property
     def policy_path(self) -> Path:
@@ -115,8 +120,19 @@ def create(home: Path) -> Workspace:
         Ledger.create(building / "ledger", origin=origin, key=key)
         created = utc_now()
         write_json(building / "workspace.json", {"format": FORMAT, "origin": origin, "created": created})
+        (building / "keys" / "actors").mkdir(mode=0o700)
+        first = generate_signing_key(building / "keys" / "actors" / f"{FIRST_ACTOR}.pem", FIRST_ACTOR)
         with open_ledger(Workspace(home=building, origin=origin, created=created)) as ledger:
-            ledger.append(entry("workspace-created", subject={"workspace": origin}))
+            ledger.append_all(
+                [
+                    entry("workspace-created", subject={"workspace": origin}),
+                    entry(
+                        "actor-added",
+                        subject={"name": FIRST_ACTOR, "key": encode_base64(first.verifier.public)},
+                        detail={"operator": True, "custodian": True},
+                    ),
+                ]
+            )
         if home.exists():
             home.rmdir()
         building.rename(home)
@@ -143,24 +159,40 @@ def open_workspace(home: Path) -> Workspace:
         raise WorkspaceError(f"{marker} is damaged. Restore it from a backup of the workspace.") from error
     if facts.get("format") != FORMAT:
         raise WorkspaceError(f"{marker} has format {facts.get('format')!r}; this version reads {FORMAT!r}.")
-    return Workspace(home=home.resolve(), origin=facts["origin"], created=facts["created"])
+    actor = checked_name(os.environ.get("PROCTOR_ACTOR") or FIRST_ACTOR)
+    return Workspace(home=home.resolve(), origin=facts["origin"], created=facts["created"], actor=actor)
 
 
 def open_ledger(workspace: Workspace) -> Ledger:
-    """Open the workspace's ledger for reading and appending."""
+    """Open the workspace's ledger for reading, and for appending as the workspace's actor."""
     key = load_signing_key(workspace.home / "keys" / "ledger.pem", workspace.origin)
-    return Ledger.open(workspace.home / "ledger", key=key)
+    return Ledger.open(workspace.home / "ledger", key=key, acting=lambda: acting(workspace))
+
+
+def acting(workspace: Workspace) -> Acting:
+    """The actor of this workspace with its key: ``PROCTOR_ACTOR_KEY``, or the one that the workspace keeps.
+
+    Raises:
+        ActorError: the key is not there.
+    """
+    outside = os.environ.get("PROCTOR_ACTOR_KEY")
+    path = Path(outside) if outside else workspace.home / "keys" / "actors" / f"{workspace.actor}.pem"
+    if not path.is_file():
+        raise ActorError(
+            f"There is no key of the actor {workspace.actor} in {path}. Add the actor (proctor actor add), act as "
+            "another (--as NAME), or name the file of its key with PROCTOR_ACTOR_KEY."
+        )
+    return Acting(name=workspace.actor, key=load_signing_key(path, workspace.actor))
 
 
 def entry(
-    kind: str, *, subject: Mapping[str, Any], detail: Mapping[str, Any] | None = None, actor: str = "operator"
+    kind: str, *, subject: Mapping[str, Any], detail: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Build a ledger entry, timed now."""
+    """Build a ledger entry, timed now; the ledger adds who acts."""
     return {
         "format": "proctor-entry/1",
         "kind": kind,
         "time": utc_now(),
-        "actor": actor,
         "subject": dict(subject),
         "detail": dict(detail or {}),
     }

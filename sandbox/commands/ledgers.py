@@ -51,7 +51,7 @@ def show(
 
 @ledger_app.command("verify")
 def verify() -> int:
-    """Recompute the whole log: every entry, the tree, the signed checkpoint.
+    """Recompute the whole log: every entry, its actor's signature and role, the tree, the signed checkpoint.
 
     Exit code 4 when anything does not hold; the first bad entry is named.
     """

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from sandbox.commands import console
+from sandbox.commands.actors import actor_app
 from sandbox.commands.demo import demo
 from sandbox.commands.evaluations import dossier, evaluate, evaluation_app, report, verify
 from sandbox.commands.holdouts import holdout_app
@@ -23,6 +24,7 @@ REFUSED = 3
 BROKEN = 4
 CANNOT_TELL = 5
 INTERRUPTED = 130
+ACTOR = "PROCTOR_ACTOR"
 
 _HELP = """
 Proctor is an examination hall for medical-imaging algorithms.
@@ -46,7 +48,7 @@ no network, see no truth and carry nothing out, scores its answers, and keeps ev
 Exit codes: 0 done (and every criterion met), 1 a criterion is not met, 2 wrong usage, 3 refused by a rule,
 4 something is broken, 5 the data cannot tell whether a criterion is met, 130 interrupted.
 
---json and --quiet may stand anywhere on the line. Results go to stdout, messages to stderr.
+--json, --quiet and --as NAME may stand anywhere on the line. Results go to stdout, messages to stderr.
 """
 
 app = typer.Typer(
@@ -64,6 +66,7 @@ app.add_typer(kit_app, name="kit")
 app.add_typer(protocol_app, name="protocol")
 app.add_typer(evaluation_app, name="evaluation")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(actor_app, name="actor")
 for _command in (init, doctor, evaluate, report, dossier, verify, demo):
     app.command()(_command)
 
@@ -74,6 +77,9 @@ def _options(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No messages and no progress on stderr.")
     ] = False,
+    acting: Annotated[
+        str | None, typer.Option("--as", help="Act as this actor (PROCTOR_ACTOR); default: operator.")
+    ] = None,
 ) -> None:
     console.settings.as_json = console.settings.as_json or as_json
     console.settings.quiet = console.settings.quiet or quiet
@@ -97,7 +103,9 @@ def main(arguments: list[str]) -> int:
     console.settings.as_json = "--json" in arguments
     console.settings.quiet = "--quiet" in arguments or "-q" in arguments
     words = [word for word in arguments if word not in {"--json", "--quiet", "-q"}]
+    earlier = os.environ.get(ACTOR)
     try:
+        words = _take_actor(words)
         outcome = app(words, standalone_mode=False)
         # The command library turns Ctrl-C into this code by itself.
         if outcome == INTERRUPTED:
@@ -137,6 +145,28 @@ def main(arguments: list[str]) -> int:
             "prints. What was finished before is intact."
         )
         return BROKEN
+    finally:
+        _act_as(earlier)
+
+
+def _take_actor(words: list[str]) -> list[str]:
+    """Take ``--as NAME`` off the line, wherever it stands, and act as NAME."""
+    from sandbox.errors import UsageError
+
+    if "--as" not in words:
+        return words
+    at = words.index("--as")
+    if at + 1 == len(words):
+        raise UsageError("--as needs the name of an actor. See: proctor actor list")
+    os.environ[ACTOR] = words[at + 1]
+    return words[:at] + words[at + 2 :]
+
+
+def _act_as(name: str | None) -> None:
+    if name is None:
+        os.environ.pop(ACTOR, None)
+    else:
+        os.environ[ACTOR] = name
 
 
 def _is_usage(error: Exception) -> bool:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from holdout.merkle import HASH_SIZE, root
 from sandbox.errors import EvidenceError, LedgerError
+from sandbox.evidence.actors import unsigned
 from sandbox.evidence.checkpoint import Checkpoint
-from sandbox.evidence.entry import decode_entry
+from sandbox.evidence.entry import LedgerEntry, decode_entry
 from sandbox.evidence.tiles import WIDTH, TileTree, leaf_hashes, read_bundle, width_at
 
 
@@ -31,8 +32,11 @@ class LedgerReport:
     clock_went_back: tuple[int, ...] = ()
 
 
-def audit(folder: Path, head: Checkpoint) -> LedgerReport:
-    """Check entries, tiles of every level and root of the ledger in ``folder`` against its ``head``."""
+def audit(folder: Path, head: Checkpoint, *, actors: bool = False) -> LedgerReport:
+    """Check entries, tiles of every level and root of the ledger in ``folder`` against its ``head``.
+
+    ``actors``: check too that each entry is signed by an actor who had a role for it.
+    """
 
     def bad(problem: str, first_bad: int | None = None) -> LedgerReport:
         return LedgerReport(held=False, size=head.size, root=head.root, first_bad=first_bad, problem=problem)
@@ -41,6 +45,7 @@ def audit(folder: Path, head: Checkpoint) -> LedgerReport:
     problem: tuple[int, str] | None = None
     back: list[int] = []
     last = ""
+    read: list[LedgerEntry] = []
     tree = TileTree(folder, head.size)
     for number in range(-(-head.size // WIDTH)):
         try:
@@ -59,6 +64,7 @@ def audit(folder: Path, head: Checkpoint) -> LedgerReport:
             if entry.time < last:
                 back.append(index)
             last = entry.time
+            read.append(entry)
     leaves = [bytes(hashes[i : i + HASH_SIZE]) for i in range(0, len(hashes), HASH_SIZE)]
     true_root = root(leaves)
     if true_root != head.root:
@@ -76,6 +82,11 @@ def audit(folder: Path, head: Checkpoint) -> LedgerReport:
         return bad(str(error))
     if damaged:
         return bad(f"the entries hold, but tile {damaged[1]} of level {damaged[0]} was changed; proofs fail")
+    try:
+        for fault in unsigned(read) if actors else ():
+            return bad(f"entry {fault.index} does not count as its actor's: {fault.reason}", fault.index)
+    except EvidenceError as error:
+        return bad(str(error))
     return LedgerReport(held=True, size=head.size, root=head.root, clock_went_back=tuple(back))
 
 

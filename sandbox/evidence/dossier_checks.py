@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox.canonical import digest
 from sandbox.errors import DossierError
+from sandbox.evidence.actors import unsigned
 from sandbox.evidence.arithmetic import contradictions, count_checked
 from sandbox.evidence.checkpoint import Checkpoint, open_checkpoint
 from sandbox.evidence.entry import LedgerEntry, decode_entry
@@ -101,6 +102,14 @@ def _inclusion(evidence: Evidence) -> str:
     for kind in KINDS_NEEDED:
         evidence.the(kind)
     return f"{len(entries)} ledger entries are proven to be in that ledger."
+
+
+def _actors(evidence: Evidence) -> str:
+    entries = [evidence.entries[index] for index in sorted(evidence.entries)]
+    for fault in unsigned(entries):
+        raise DossierError(f"ledger entry {fault.index} does not count as its actor's: {fault.reason}")
+    names = sorted({entry.actor for entry in entries})
+    return f"Each entry is signed by an actor with a role for it ({', '.join(names)})."
 
 
 def _order(evidence: Evidence) -> str:
@@ -267,6 +276,7 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], str]], ...] = (
     ("signature", _signature),
     ("checkpoint", _checkpoint),
     ("inclusion", _inclusion),
+    ("actors", _actors),
     ("order", _order),
     ("one story", _one_story),
     ("files", _files),

@@ -7,16 +7,18 @@ checked against the type of its field. To record something new, add a kind or a 
 Form (canonical JSON, RFC 8785)::
 
     {"format": "proctor-entry/1", "kind": ..., "time": "2026-01-31T12:00:00Z", "actor": ...,
-     "subject": {digests and names}, "detail": {counts, flags, codes}}
+     "subject": {digests and names}, "detail": {counts, flags, codes},
+     "signature": base64 of the actor's Ed25519 signature over :func:`to_sign`}
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sandbox.canonical import canonical_json
 from sandbox.errors import LedgerError, ProctorError
@@ -25,6 +27,7 @@ from sandbox.evidence.strictjson import JsonLimits, parse_canonical
 FORMAT = "proctor-entry/1"
 MAX_ENTRY = 16 * 1024  # tlog-tiles allows 65,535; payloads stay outside and are named by digest
 _LIMITS = JsonLimits(size=MAX_ENTRY, depth=4)
+_SIGNED = b"proctor-entry-signature/1\n"
 _MAX_COUNT = 2**53 - 1
 _MAX_CODES = 64
 # Numbers joined by dots, four or more: the shape of a DICOM UID (PS3.5 section 9), which no name may have.
@@ -61,13 +64,27 @@ def _counts_by_code(value: Any) -> bool:
     )
 
 
+def _amount(value: Any) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and 0 <= value <= _MAX_COUNT
+    )
+
+
 _digest = _text(r"(?:sha256:)?[0-9a-f]{64}")
 _name = _text(r"(?=[^a-z]*[a-z])[a-z0-9][a-z0-9._-]{0,63}")
 _pseudonym = _text(r"[a-z0-9][a-z0-9-]{0,63}")
 _version = _text(r"[a-z0-9][a-z0-9.+-]{0,31}")
 _origin = _text(r"(?=[^a-z]*[a-z])[a-z0-9][a-z0-9._/-]{0,127}")
 _code = _text(r"[a-z][a-z0-9_-]{0,47}")
+_public_key = _text(r"[A-Za-z0-9+/]{43}=")
+_signature = _text(r"[A-Za-z0-9+/]{86}==")
 _verdict = _one_of("met", "not_met", "cannot_tell", "none")
+
+Role = Literal["operator", "custodian", "approver", "vendor", "regulator", "witness"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 # What any entry may point at.
 REFERENCES: Mapping[str, FieldType] = {
@@ -92,6 +109,9 @@ _RUN_COUNTS: Mapping[str, FieldType] = {
     "containers": _count,
     "failures": _counts_by_code,
 }
+
+
+_RELEASE: Mapping[str, FieldType] = {"release": _pseudonym, "content": _digest, "earlier": _digest}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,12 +206,45 @@ KINDS: Mapping[str, Kind] = {
     "dossier-made": _kind("evaluation", "dossier", subject={"dossier": _digest, "statement": _digest}),
     "report-viewed": _kind("evaluation", subject={"audience": _one_of("institution", "regulator", "vendor")}),
     "ledger-read": _kind(detail={"entries": _count}),
+    "actor-added": _kind(
+        "name", "key", subject={"name": _name, "key": _public_key}, detail=dict.fromkeys(ROLES, _flag)
+    ),
+    "actor-revoked": _kind("name", subject={"name": _name}),
+    "release-requested": _kind(
+        "release", "evaluation", "content", subject=_RELEASE, detail={"bits": _amount, "fields": _count}
+    ),
+    "release-viewed": _kind("release", "evaluation", "content", subject=_RELEASE),
+    "release-reviewed": _kind(
+        "release",
+        "evaluation",
+        "content",
+        subject={**_RELEASE, "review": _digest},
+        detail={"decision": _one_of("approve", "reject")},
+    ),
+    "release-issued": _kind(
+        "release",
+        "evaluation",
+        "content",
+        "holdout",
+        "vendor",
+        subject=_RELEASE,
+        detail={"bits": _amount, "fields": _count, "approvals": _count},
+    ),
+    "claim-registered": _kind("protocol", "submission", "holdout", "claim", subject={"claim": _digest}),
+    "holdout-retired": _kind("holdout", "version", "root", subject={"reason": _code}),
+    "holdout-drawn": _kind(
+        "holdout", "evaluation", subject={"drawn": _digest}, detail={"cases": _count, "pool": _count}
+    ),
+    "checkpoint-witnessed": _kind("checkpoint", subject={"checkpoint": _digest}, detail={"size": _count}),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntry:
-    """One entry as read back: ``raw`` is the canonical bytes whose leaf hash is in the tree."""
+    """One entry as read back: ``raw`` is the canonical bytes whose leaf hash is in the tree.
+
+    ``signature`` is the actor's, in base64; None in a ledger that was kept without actors.
+    """
 
     index: int
     kind: str
@@ -200,6 +253,19 @@ class LedgerEntry:
     subject: Mapping[str, Any]
     detail: Mapping[str, Any]
     raw: bytes
+    signature: str | None = None
+
+    @property
+    def signed(self) -> bytes:
+        """The bytes that :attr:`signature` is over."""
+        return to_sign(parse_canonical(self.raw, what=f"ledger entry {self.index}", limits=_LIMITS))
+
+
+def to_sign(entry: Mapping[str, Any]) -> bytes:
+    """Bytes that an actor signs: a line of context, then the entry's canonical JSON without its signature."""
+    return _SIGNED + canonical_json(
+        {name: _plain(value) for name, value in entry.items() if name != "signature"}
+    )
 
 
 def encode_entry(entry: Mapping[str, Any]) -> bytes:
@@ -236,13 +302,14 @@ def decode_entry(raw: bytes, index: int) -> LedgerEntry:
         subject=entry["subject"],
         detail=entry["detail"],
         raw=raw,
+        signature=entry.get("signature"),
     )
 
 
 def _check(entry: Mapping[str, Any]) -> None:
-    if set(entry) != {"format", "kind", "time", "actor", "subject", "detail"}:
+    if set(entry) - {"signature"} != {"format", "kind", "time", "actor", "subject", "detail"}:
         raise LedgerError(
-            "a ledger entry has exactly the fields format, kind, time, actor, subject and detail"
+            "a ledger entry has the fields format, kind, time, actor, subject, detail and at most a signature"
         )
     if entry["format"] != FORMAT:
         raise LedgerError(f"a ledger entry has another format than {FORMAT}")
@@ -255,6 +322,8 @@ def _check(entry: Mapping[str, Any]) -> None:
         raise LedgerError("a ledger entry's time must be UTC to the second, like 2026-01-31T12:00:00Z")
     if not _name(entry["actor"]):
         raise LedgerError("a ledger entry's actor must be a short lower-case name")
+    if "signature" in entry and not _signature(entry["signature"]):
+        raise LedgerError("a ledger entry's signature must be 64 bytes in base64")
     for part, allowed in (("subject", kind.subject), ("detail", kind.detail)):
         fields = entry[part]
         if not isinstance(fields, Mapping):

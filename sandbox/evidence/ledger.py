@@ -18,7 +18,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +27,8 @@ from typing import Any, Self
 
 from holdout.merkle import EMPTY_ROOT, HASH_SIZE, ProofError, verify_consistency, verify_inclusion
 from sandbox.canonical import canonical_json
-from sandbox.errors import EvidenceError, LedgerError
+from sandbox.errors import ActorError, EvidenceError, LedgerError
+from sandbox.evidence.actors import Acting, Actor, check_may, register, sign_entry
 from sandbox.evidence.audit import LedgerReport, audit
 from sandbox.evidence.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from sandbox.evidence.durable import make_folder, sync_folder, write_durable
@@ -61,10 +62,17 @@ class ConsistencyProof:
 class Ledger:
     """A ledger opened for reading and, with its signing key, for appending; safe among processes."""
 
-    def __init__(self, folder: Path, verifier: VerifierKey, key: SigningKey | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        verifier: VerifierKey,
+        key: SigningKey | None,
+        acting: Callable[[], Acting] | None = None,
+    ) -> None:
         self.folder = folder
         self.verifier = verifier
         self._key = key
+        self._acting = acting
         self._seen: Checkpoint | None = None
 
     @classmethod
@@ -92,11 +100,17 @@ class Ledger:
 
     @classmethod
     def open(
-        cls, folder: Path, verifier: VerifierKey | None = None, *, key: SigningKey | None = None
+        cls,
+        folder: Path,
+        verifier: VerifierKey | None = None,
+        *,
+        key: SigningKey | None = None,
+        acting: Callable[[], Acting] | None = None,
     ) -> Ledger:
         """Open the ledger at ``folder``; ``verifier`` defaults to the public half of ``key``.
 
-        The signed head is checked here, the entries when they are read.
+        The signed head is checked here, the entries when they are read. ``acting`` gives the actor who signs what
+        is appended; it is asked for at the first append.
 
         Raises:
             LedgerError: there is none, or its head is not signed by this key.
@@ -107,7 +121,7 @@ class Ledger:
             verifier = key.verifier
         if key is not None and key.verifier != verifier:
             raise LedgerError("the signing key is not the one that the verifier key belongs to")
-        ledger = cls(folder, verifier, key)
+        ledger = cls(folder, verifier, key, acting)
         ledger.checkpoint()
         return ledger
 
@@ -126,6 +140,7 @@ class Ledger:
 
         Raises:
             LedgerError: the entry is not of the agreed form, the ledger is damaged, or the disk refuses.
+            ActorError: the acting actor may not do this.
         """
         return self.append_all([entry])[0]
 
@@ -133,9 +148,10 @@ class Ledger:
         """Append several entries under one new head: all of them or none."""
         if self._key is None:
             raise LedgerError("this ledger was opened for reading; appending needs its signing key")
-        raw = [encode_entry({"format": FORMAT, "time": _now(), **entry}) for entry in entries]
-        if not raw:
+        if not entries:
             return []
+        whole = [{"format": FORMAT, "time": _now(), **entry} for entry in entries]
+        raw = [encode_entry(entry) for entry in (whole if self._acting is None else self._signed(whole))]
         with self._locked(exclusive=True):
             head, _ = self._head()
             try:
@@ -146,6 +162,36 @@ class Ledger:
                     "it stands at its last signed head"
                 ) from error
         return list(range(head.size, head.size + len(raw)))
+
+    def actors(self) -> dict[str, Actor]:
+        """Actors by name, as this ledger states them."""
+        named = [*self.find(kind="actor-added"), *self.find(kind="actor-revoked")]
+        return register(sorted(named, key=lambda entry: entry.index))
+
+    def require(self, kind: str) -> Actor:
+        """The acting actor, who may enter an entry of ``kind``: asked before work whose end that entry is.
+
+        Raises:
+            ActorError: the actor is not known under the key at hand, was revoked, or has no role for it.
+        """
+        assert self._acting is not None
+        acting = self._acting()
+        actor = self.actors().get(acting.name)
+        if actor is None or actor.public != acting.key.verifier.public:
+            raise ActorError(
+                f"{acting.name} is not an actor of this workspace under the key at hand. See: proctor actor list"
+            )
+        check_may(actor, kind)
+        return actor
+
+    def _signed(self, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        assert self._acting is not None
+        # A ledger without entries is just being made; its first actor vouches for itself.
+        if self.head.size:
+            for kind in {str(entry["kind"]) for entry in entries}:
+                self.require(kind)
+        acting = self._acting()
+        return [sign_entry(entry, acting) for entry in entries]
 
     def _commit(self, head: Checkpoint, raw: Sequence[bytes], key: SigningKey) -> None:
         tree = TileTree(self.folder, head.size)
@@ -261,7 +307,7 @@ class Ledger:
         try:
             with self._locked():
                 head, _ = self._head()
-                return audit(self.folder, head)
+                return audit(self.folder, head, actors=self._acting is not None)
         except EvidenceError as error:
             return LedgerReport(held=False, size=0, root=b"", first_bad=None, problem=str(error))
 

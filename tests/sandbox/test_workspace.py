@@ -16,7 +16,7 @@ def test_a_new_workspace_opens_and_its_ledger_holds(tmp_path):
     opened = open_workspace(tmp_path / "home")
     assert opened == made
     with open_ledger(opened) as ledger:
-        assert [entry.kind for entry in ledger.entries()] == ["workspace-created"]
+        assert [entry.kind for entry in ledger.entries()] == ["workspace-created", "actor-added"]
         assert ledger.verify_all().held
 
 
@@ -89,7 +89,7 @@ def test_an_init_killed_at_its_last_step_leaves_no_workspace_without_its_first_e
     def interrupted(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module.Ledger, "append", interrupted)
+    monkeypatch.setattr(module.Ledger, "append_all", interrupted)
     with pytest.raises(KeyboardInterrupt):
         create(tmp_path / "home")
     assert list(tmp_path.iterdir()) == []

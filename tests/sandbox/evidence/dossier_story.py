@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sandbox.canonical import canonical_json, digest, digest_bytes
+from sandbox.evidence.actors import Acting
 from sandbox.evidence.dossier import DossierParts, prove_entries
+from sandbox.evidence.encoding import encode_base64
 from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
 from sandbox.identity import Identity
@@ -122,6 +125,27 @@ def events(results: Results, report: bytes, controls: list[Any]) -> list[dict[st
     ]
 
 
+ACTING = Acting(
+    name="operator",
+    key=SigningKey(name="operator", private=Ed25519PrivateKey.from_private_bytes(bytes(range(2, 34)))),
+)
+
+
+def story_ledger(folder: Path, key: SigningKey) -> Ledger:
+    """A ledger with one actor, who signs whatever is appended."""
+    Ledger.create(folder, origin=key.name, key=key)
+    ledger = Ledger.open(folder, key=key, acting=lambda: ACTING)
+    ledger.append(
+        {
+            "kind": "actor-added",
+            "time": "2026-02-03T09:00:00Z",
+            "subject": {"name": ACTING.name, "key": encode_base64(ACTING.key.verifier.public)},
+            "detail": {"operator": True, "custodian": True},
+        }
+    )
+    return ledger
+
+
 CONTROLS = [{"name": "network", "required": True, "expected": "none", "measured": "none", "held": True}]
 REPORT = b"<!doctype html><title>SYNTHETIC</title>"
 
@@ -130,7 +154,7 @@ def parts_of(folder: Path, ledger: Ledger, key: SigningKey, results: Results, **
     """Dossier parts of an evaluation whose entries are the last ones in ``ledger``."""
     protocol = load_protocol(folder / "protocol.yaml")
     wanted = [entry for entry in ledger.entries() if entry.subject.get("evaluation") == results.evaluation]
-    wanted += [entry for kind in KINDS[:3] for entry in ledger.find(kind=kind)]
+    wanted += [entry for kind in ("actor-added", *KINDS[:3]) for entry in ledger.find(kind=kind)]
     proven, checkpoint = prove_entries(ledger, wanted)
     holdout = {
         "name": "cxr",

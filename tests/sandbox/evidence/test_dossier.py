@@ -18,9 +18,14 @@ from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.verification import verify_dossier
 from sandbox.results import Results
-from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of
+from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of, story_ledger
 
 MakeEntry = Callable[[int], dict[str, Any]]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, key: SigningKey) -> Ledger:
+    return story_ledger(tmp_path / "ledger", key)
 
 
 @pytest.fixture

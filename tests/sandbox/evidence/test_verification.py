@@ -20,7 +20,7 @@ from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.verification import verify_bytes, verify_dossier
 from sandbox.results import Results, to_json
-from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of
+from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of, story_ledger
 
 Forge = Callable[[dict[str, bytes]], None]
 
@@ -29,7 +29,7 @@ Forge = Callable[[dict[str, bytes]], None]
 def parts(
     tmp_path_factory: pytest.TempPathFactory, story: Path, key: SigningKey, results: Results
 ) -> DossierParts:
-    ledger = Ledger.create(tmp_path_factory.mktemp("log") / "ledger", origin=key.name, key=key)
+    ledger = story_ledger(tmp_path_factory.mktemp("log") / "ledger", key)
     ledger.append_all(events(results, REPORT, CONTROLS))
     return parts_of(story, ledger, key, results)
 
@@ -156,7 +156,7 @@ def test_a_stale_manifest_is_found(parts: DossierParts) -> None:
 def test_a_dossier_made_with_another_key_holds_only_for_itself(
     tmp_path: Path, story: Path, results: Results, other_key: SigningKey, key: SigningKey
 ) -> None:
-    impostor = Ledger.create(tmp_path / "impostor", origin=other_key.name, key=other_key)
+    impostor = story_ledger(tmp_path / "impostor", other_key)
     impostor.append_all(events(results, REPORT, CONTROLS))
     data = dossier_bytes(parts_of(story, impostor, other_key, results))
     assert failed(data, other_key) == []
@@ -193,7 +193,7 @@ def rebuilt(
 ) -> bytes:
     entries = events(results, REPORT, CONTROLS)
     change(entries)
-    ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
+    ledger = story_ledger(tmp_path / "story", key)
     ledger.append_all(entries)
     return dossier_bytes(parts_of(story, ledger, key, results))
 
@@ -261,7 +261,7 @@ def test_a_required_control_that_did_not_hold(
     tmp_path: Path, story: Path, key: SigningKey, results: Results, waived: dict[str, str], fails: list[str]
 ) -> None:
     controls = [{**CONTROLS[0], "held": False}]
-    ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
+    ledger = story_ledger(tmp_path / "story", key)
     ledger.append_all(events(results, REPORT, controls))
     posture = canonical_json({"controls": controls, "waived": waived})
     data = dossier_bytes(replace(parts_of(story, ledger, key, results), posture=posture))
@@ -285,7 +285,7 @@ def test_a_verdict_polished_everywhere_but_in_the_numbers(
     tmp_path: Path, story: Path, key: SigningKey, results: Results
 ) -> None:
     polished = replace(results, verdict="not_met" if results.verdict == "met" else "met")
-    ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
+    ledger = story_ledger(tmp_path / "story", key)
     ledger.append_all(events(polished, REPORT, CONTROLS))
     data = dossier_bytes(parts_of(story, ledger, key, polished))
     assert "results" in failed(data, key)
@@ -299,7 +299,7 @@ def test_a_count_polished_with_its_digest_in_the_ledger(
     polished = canonical_json(document)
     entries = events(results, REPORT, CONTROLS)
     entries[5]["subject"]["results"] = digest_bytes(polished)
-    ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
+    ledger = story_ledger(tmp_path / "story", key)
     ledger.append_all(entries)
     parts = replace(parts_of(story, ledger, key, results), results=polished)
     assert failed(dossier_bytes(parts), key) == ["results"]
@@ -312,11 +312,20 @@ def test_names_inside_cannot_write_to_the_terminal(
     point = document["analyses"][0]["operating_points"][0]
     point["name"], point["tp"] = "\x1b[2J\u202eevil\n", point["tp"] + 1
     forged = canonical_json(document)
-    ledger = Ledger.create(tmp_path / "story", origin=key.name, key=key)
+    ledger = story_ledger(tmp_path / "story", key)
     ledger.append_all(events(results, REPORT, CONTROLS))
     data = dossier_bytes(replace(parts_of(story, ledger, key, results), results=forged))
     for check in verify_bytes(data, None):
         assert check.sentence.isprintable()
+
+
+def test_an_entry_that_no_actor_signed(
+    tmp_path: Path, story: Path, key: SigningKey, results: Results
+) -> None:
+    Ledger.create(tmp_path / "story", origin=key.name, key=key)
+    ledger = Ledger.open(tmp_path / "story", key=key)
+    ledger.append_all(events(results, REPORT, CONTROLS))
+    assert failed(dossier_bytes(parts_of(story, ledger, key, results)), key) == ["actors"]
 
 
 def test_places_that_are_not_files(tmp_path: Path) -> None:
