@@ -175,7 +175,7 @@ def _decode(limits: DecodingLimits, keep: bool, path: Path) -> _Decoded:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         dataset = pydicom.dcmread(path, force=True)
-        array, plugin = _decoded_array(dataset, syntax)
+        array, plugin = decoded_array(dataset, syntax)
     little = np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False))
     digest = DecodedDigest(
         dtype=little.dtype.str,
@@ -189,7 +189,7 @@ def _decode(limits: DecodingLimits, keep: bool, path: Path) -> _Decoded:
 
 def _check_size(row: dict[str, Any], limits: DecodingLimits) -> None:
     """Refuse before a decoder allocates: 8 KB of JPEG 2000 can claim 4 GB of pixels."""
-    if row["pixel_sha256"] is None:
+    if row["pixel_sample"] is None:
         raise DecodingError("it has no pixel data")
     # One byte at least for each value: packed bits and 12-bit samples unfold when decoded.
     value_bytes = max(1, (row["bits_allocated"] + 7) // 8)
@@ -201,7 +201,14 @@ def _check_size(row: dict[str, Any], limits: DecodingLimits) -> None:
         )
 
 
-def _decoded_array(dataset: Any, syntax: str) -> tuple[npt.NDArray[Any], str]:
+def decoded_array(dataset: Any, syntax: str) -> tuple[npt.NDArray[Any], str]:
+    """Decode the pixels of a pydicom dataset here, by the pinned decoders; call it in a bounded child only.
+
+    Returns the array (colour as RGB) and the name of the decoder.
+
+    Raises:
+        DecodingError: no decoder for this transfer syntax, or none succeeds.
+    """
     from pydicom.pixels.decoders.base import get_decoder
 
     if syntax in NATIVE:

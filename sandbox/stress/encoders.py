@@ -1,0 +1,219 @@
+"""Write pixels in each transfer syntax for which a permissively licensed encoder exists.
+
+Native (PS3.5 A.1 to A.3, A.5): pydicom. RLE (annex G): pydicom. JPEG lossless processes 14 and 14 SV1
+(ISO 10918-1): gdcm. JPEG baseline: Pillow. JPEG-LS (ISO 14495-1): CharLS. JPEG 2000 (ISO 15444-1): OpenJPEG.
+No encoder is there for HTJ2K and for 12-bit JPEG Extended; the registry lists them as not available.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from pydicom import uid as uids
+from pydicom.encaps import encapsulate
+from pydicom.pixels.encoders.base import get_encoder
+
+from sandbox.stress.case import Image, set_stored, stored_range, stored_values
+from sandbox.stress.errors import NotApplicableError
+
+NATIVE = frozenset(
+    {
+        str(uids.ImplicitVRLittleEndian),
+        str(uids.ExplicitVRLittleEndian),
+        str(uids.ExplicitVRBigEndian),
+        str(uids.DeflatedExplicitVRLittleEndian),
+    }
+)
+NOT_AVAILABLE: dict[str, str] = {
+    str(uids.HTJ2KLossless): "OpenJPEG decodes HTJ2K and does not encode it",
+    str(uids.HTJ2KLosslessRPCL): "OpenJPEG decodes HTJ2K and does not encode it",
+    str(uids.JPEGExtended12Bit): "no permissively licensed encoder of 12-bit JPEG is installed",
+}
+"""Transfer syntaxes that Proctor reads and cannot write, with the reason."""
+
+_METHODS = {
+    str(uids.JPEGBaseline8Bit): "ISO_10918_1",
+    str(uids.JPEGLSNearLossless): "ISO_14495_1",
+    str(uids.JPEG2000): "ISO_15444_1",
+}
+IntegerArray = NDArray[Any]
+
+
+def encode(image: Image, syntax: str, *, quality: float = 0.0) -> None:
+    """Encode an image in a transfer syntax and set every attribute that depends on it.
+
+    ``quality`` is for lossy ones: the quality of JPEG (libjpeg's 1 to 100), the largest error of JPEG-LS in grey
+    levels, the compression ratio of JPEG 2000.
+
+    Raises:
+        NotApplicableError: the image is of a form that the transfer syntax cannot carry.
+    """
+    array = stored_values(image)
+    native(image, array)
+    if syntax in NATIVE:
+        if syntax == str(uids.ExplicitVRBigEndian) and array.dtype.itemsize > 1:
+            # pydicom writes OW as it is given, so the words are swapped here.
+            image.dataset.PixelData = array.astype(array.dtype.newbyteorder(">")).tobytes()
+        image.syntax = syntax
+        return
+    dataset = image.dataset
+    frame_encoder = _frame_encoder(image, syntax, quality)
+    streams = [frame_encoder(np.ascontiguousarray(frame)) for frame in array]
+    uncompressed = array.nbytes
+    dataset.PixelData = encapsulate(streams)
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    image.syntax = syntax
+    if syntax in _METHODS:
+        dataset.LossyImageCompression = "01"
+        ratios, methods = [dataset.get(f"LossyImageCompression{name}") or [] for name in ("Ratio", "Method")]
+        ratios, methods = [
+            [value] if isinstance(value, str | float) else list(value) for value in (ratios, methods)
+        ]
+        ratio = f"{max(uncompressed / sum(map(len, streams)), 0.01):.6g}"
+        known = len(ratios) == len(methods)
+        dataset.LossyImageCompressionRatio = [*(ratios if known else []), ratio]
+        dataset.LossyImageCompressionMethod = [*(methods if known else []), _METHODS[syntax]]
+
+
+def native(image: Image, array: IntegerArray) -> None:
+    """Put uncompressed pixels into the dataset, and the attributes that say how they lie there."""
+    dataset = image.dataset
+    set_stored(image, array)
+    samples = 3 if array.ndim == 4 else 1
+    dataset.SamplesPerPixel = samples
+    bits = array.dtype.itemsize * 8
+    if samples == 3:
+        dataset.PhotometricInterpretation = "RGB"
+        dataset.PlanarConfiguration = 0
+        dataset.PixelRepresentation = 0
+        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
+        for colour in ("Red", "Green", "Blue"):
+            for part in ("Descriptor", "Data"):
+                dataset.pop(f"{colour}PaletteColorLookupTable{part}", None)
+    elif "PlanarConfiguration" in dataset:
+        del dataset.PlanarConfiguration
+    dataset.BitsAllocated = bits
+    content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    dataset.PixelData = content + b"\0" * (len(content) % 2)
+    dataset["PixelData"].VR = "OW" if bits > 8 else "OB"
+    dataset["PixelData"].is_undefined_length = False
+    for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
+        dataset.pop(keyword, None)
+    image.syntax = str(uids.ExplicitVRLittleEndian)
+
+
+def _frame_encoder(image: Image, syntax: str, quality: float) -> Callable[[IntegerArray], bytes]:
+    dataset = image.dataset
+    colour = image.colour
+    low, _ = stored_range(dataset)
+    bits = int(dataset.BitsStored)
+    if syntax == str(uids.RLELossless):
+        encoder = get_encoder(uids.RLELossless)
+        return lambda frame: bytes(
+            encoder.encode(frame.tobytes(), encoding_plugin="pydicom", **_description(image, frame))
+        )
+    if syntax in (str(uids.JPEGLossless), str(uids.JPEGLosslessSV1)):
+        return lambda frame: _gdcm(frame, syntax, bits, int(dataset.PixelRepresentation), colour)
+    if syntax == str(uids.JPEGBaseline8Bit):
+        if dataset.BitsAllocated != 8 or (low < 0):
+            raise NotApplicableError("JPEG baseline holds 8-bit pixels only")
+        if colour:
+            dataset.PhotometricInterpretation = "YBR_FULL_422"
+        return lambda frame: _jpeg(frame, int(quality))
+    if syntax in (str(uids.JPEGLSLossless), str(uids.JPEGLSNearLossless)):
+        import jpeg_ls  # type: ignore[import-untyped]
+
+        if low < 0:
+            # CharLS takes the sign bit for the highest grey level, which near-lossless coding would smear.
+            assert not quality
+            return lambda frame: bytes(
+                get_encoder(uids.JPEGLSLossless).encode(frame.tobytes(), **_description(image, frame))
+            )
+        return lambda frame: bytes(
+            jpeg_ls.encode_pixel_data(
+                frame.tobytes(),
+                rows=frame.shape[0],
+                columns=frame.shape[1],
+                samples_per_pixel=3 if colour else 1,
+                bits_stored=bits,
+                lossy_error=int(quality),
+                interleave_mode=2 if colour else 0,
+            )
+        )
+    if syntax in (str(uids.JPEG2000Lossless), str(uids.JPEG2000)):
+        from openjpeg.utils import encode_array
+
+        lossy = syntax == str(uids.JPEG2000)
+        if colour:
+            dataset.PhotometricInterpretation = "YBR_ICT" if lossy else "YBR_RCT"
+        ratios = [float(quality)] if lossy else None
+        return lambda frame: bytes(
+            encode_array(
+                frame,
+                bits_stored=bits,
+                photometric_interpretation=1 if colour else 2,
+                use_mct=colour,
+                compression_ratios=ratios,
+            )
+        )
+    raise NotApplicableError("there is no encoder for this transfer syntax")
+
+
+def _description(image: Image, frame: IntegerArray) -> dict[str, Any]:
+    dataset = image.dataset
+    return {
+        "rows": frame.shape[0],
+        "columns": frame.shape[1],
+        "samples_per_pixel": 3 if image.colour else 1,
+        "number_of_frames": 1,
+        "bits_allocated": int(dataset.BitsAllocated),
+        "bits_stored": int(dataset.BitsStored),
+        "pixel_representation": int(dataset.PixelRepresentation),
+        "photometric_interpretation": str(dataset.PhotometricInterpretation),
+        "planar_configuration": 0,
+    }
+
+
+def _jpeg(frame: IntegerArray, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    # 4:2:2 is what Photometric Interpretation YBR_FULL_422 promises.
+    PillowImage.fromarray(frame).save(buffer, "JPEG", quality=quality, subsampling="4:2:2")
+    stream = buffer.getvalue()
+    return stream + b"\0" * (len(stream) % 2)
+
+
+def _gdcm(frame: IntegerArray, syntax: str, bits: int, signed: int, colour: bool) -> bytes:
+    import gdcm  # type: ignore[import-untyped]
+
+    # The image must belong to a writer: gdcm counts references, and a bare gdcm.Image ends the process.
+    writer = gdcm.ImageWriter()
+    picture = writer.GetImage()
+    picture.SetNumberOfDimensions(2)
+    picture.SetDimensions((frame.shape[1], frame.shape[0], 1))
+    kind = gdcm.PhotometricInterpretation.RGB if colour else gdcm.PhotometricInterpretation.MONOCHROME2
+    picture.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
+    picture.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ImplicitVRLittleEndian))
+    samples = 3 if colour else 1
+    picture.SetPixelFormat(gdcm.PixelFormat(samples, frame.dtype.itemsize * 8, bits, bits - 1, signed))
+    if colour:
+        picture.SetPlanarConfiguration(0)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetByteStringValue(frame.astype(frame.dtype.newbyteorder("<"), copy=False).tobytes())
+    picture.SetDataElement(element)
+    converter = gdcm.ImageChangeTransferSyntax()
+    converter.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
+    converter.SetInput(picture)
+    fragments = None
+    if converter.Change():
+        output = converter.GetOutput()
+        fragments = output.GetDataElement().GetSequenceOfFragments()
+    if fragments is None or fragments.GetNumberOfFragments() != 1:
+        raise NotApplicableError("the JPEG lossless encoder does not take this image")
+    stream = fragments.GetFragment(0).GetByteValue().GetBuffer().encode("utf-8", "surrogateescape")
+    return bytes(stream)
