@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
-import rfc8785
-
 from holdout import merkle
+from holdout.canonical import canonical_record
 from holdout.errors import VerificationError
 
 Role = Literal["image", "statement", "cases", "index", "commitments", "flow"]
@@ -42,7 +41,9 @@ class Entry:
 
     def line(self) -> bytes:
         """Canonical JSON of the entry: the bytes that the leaf hash covers."""
-        return rfc8785.dumps({"path": self.path, "role": self.role, "sha256": self.sha256, "size": self.size})
+        return canonical_record(
+            {"path": self.path, "role": self.role, "sha256": self.sha256, "size": self.size}
+        )
 
 
 def ordered(entries: Iterable[Entry]) -> list[Entry]:

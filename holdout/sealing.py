@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from holdout.canonical import canonical_record
 from holdout.errors import SealError
 
 FORMAT = "proctor-sealed-reference/1"
@@ -68,7 +69,7 @@ def commitments(truths: Mapping[str, Truth], key: bytes) -> bytes:
     lines = []
     for case_id in sorted(truths):
         value = _commit(salt_key, case_id, truths[case_id])
-        lines.append(rfc8785.dumps({"case_id": case_id, "commitment": value}) + b"\n")
+        lines.append(canonical_record({"case_id": case_id, "commitment": value}) + b"\n")
     return b"".join(lines)
 
 
@@ -108,7 +109,7 @@ def seal(truths: Mapping[str, Truth], key: bytes, binding: Binding) -> bytes:
         SealError: the key is too short.
     """
     cipher, nonce_key = ChaCha20Poly1305(_derive(key, b"encryption")), _derive(key, b"nonces")
-    plain = {case_id: rfc8785.dumps(dict(truth)) for case_id, truth in truths.items()}
+    plain = {case_id: canonical_record(truth) for case_id, truth in truths.items()}
     longest = max((len(text) for text in plain.values()), default=0) + 1
     length = -(-longest // BLOCK) * BLOCK
     lines = [rfc8785.dumps({"format": FORMAT, "cases": len(truths), "length": length})]
@@ -119,7 +120,7 @@ def seal(truths: Mapping[str, Truth], key: bytes, binding: Binding) -> bytes:
         framed = len(data).to_bytes(8, "big") + data + padded
         nonce = hmac.digest(nonce_key, framed, "sha256")[:12]
         sealed = base64.b64encode(nonce + cipher.encrypt(nonce, padded, data)).decode("ascii")
-        lines.append(rfc8785.dumps({"case_id": case_id, "sealed": sealed}))
+        lines.append(canonical_record({"case_id": case_id, "sealed": sealed}))
     return b"".join(line + b"\n" for line in lines)
 
 
@@ -164,7 +165,10 @@ def _read(content: bytes) -> tuple[dict[str, Any], list[tuple[str, str]]]:
             raise ValueError("cut")
         parsed = [json.loads(line) for line in lines]
         # Only the canonical form is accepted, so that no byte can change without being noticed.
-        if any(rfc8785.dumps(value) != line for value, line in zip(parsed, lines, strict=True)):
+        if any(
+            not isinstance(value, dict) or canonical_record(value) != line
+            for value, line in zip(parsed, lines, strict=True)
+        ):
             raise ValueError("not canonical")
         header = parsed[0]
         if set(header) != {"format", "cases", "length"} or header["format"] != FORMAT:
@@ -179,7 +183,7 @@ def _read(content: bytes) -> tuple[dict[str, Any], list[tuple[str, str]]]:
 
 def _commit(salt_key: bytes, case_id: str, truth: Truth) -> str:
     salt = hmac.digest(salt_key, case_id.encode("utf-8"), "sha256")
-    return hashlib.sha256(salt + rfc8785.dumps(dict(truth))).hexdigest()
+    return hashlib.sha256(salt + canonical_record(truth)).hexdigest()
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy import stats
@@ -14,10 +15,13 @@ from sandbox.scoring.cases import Integers, ScoredCases, count_patients
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Basis:
-    """What an estimate rests on: cases, positives among them, patients, and the confidence level."""
+    """What an estimate rests on: cases, positives among them, patients, and the confidence level.
+
+    ``positives`` is None for a metric without positive cases.
+    """
 
     n: int
-    positives: int
+    positives: int | None
     patients: int
     level: float
 
@@ -27,9 +31,16 @@ def basis_of(cases: ScoredCases, level: float) -> Basis:
     return Basis(n=cases.n, positives=cases.positives, patients=count_patients(cases.patient), level=level)
 
 
+@cache
 def quantile(level: float) -> float:
     """Two-sided standard normal quantile, 1.96 at 0.95."""
     return float(stats.norm.ppf((1 + level) / 2))
+
+
+@lru_cache(maxsize=4096)
+def student_quantile(level: float, degrees: int) -> float:
+    """Two-sided quantile of Student's t; strata ask for the same few thousands of times."""
+    return float(stats.t.ppf((1 + level) / 2, degrees))
 
 
 def is_clustered(patient: Integers) -> bool:

@@ -15,7 +15,14 @@ from scipy import stats
 
 from sandbox.results import Estimate
 from sandbox.scoring.cases import Bools, Floats, Integers, compact
-from sandbox.scoring.estimates import Basis, estimate, method_name, quantile, undefined
+from sandbox.scoring.estimates import (
+    Basis,
+    estimate,
+    method_name,
+    quantile,
+    student_quantile,
+    undefined,
+)
 
 ProportionMethod = Literal["wilson", "clopper-pearson"]
 
@@ -88,8 +95,7 @@ def effective_sizes(patient: Integers, successes: Integers, level: float) -> Flo
     products = np.concatenate(([0], np.cumsum(sizes[codes])))[successes]
     p = successes / n
     variance = (squares - 2 * p * products + p**2 * (sizes @ sizes)) * patients / (patients - 1) / n**2
-    tail = (1 + level) / 2
-    correction = float(stats.t.ppf(tail, n - 1) / stats.t.ppf(tail, patients - 1)) ** 2
+    correction = (student_quantile(level, n - 1) / student_quantile(level, patients - 1)) ** 2
     ratio = np.divide(p * (1 - p), variance, out=np.full(p.size, np.inf), where=variance > 1e-15)
     return np.where((p == 0) | (p == 1), float(patients), np.minimum(n, ratio * correction))
 
@@ -99,7 +105,7 @@ def proportion(
     success: Bools,
     patient: Integers,
     *,
-    positives: int,
+    positives: int | None,
     level: float,
     method: ProportionMethod,
     empty: str,

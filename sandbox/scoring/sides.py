@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy import stats
 
 from sandbox.bias_results import Side
 from sandbox.scoring.cases import Floats, Integers, ScoredCases, count_patients
 from sandbox.scoring.differences import Limits
-from sandbox.scoring.estimates import logit_interval, quantile
+from sandbox.scoring.estimates import logit_interval, quantile, student_quantile
 from sandbox.scoring.outcomes import Outcome
 from sandbox.scoring.proportions import wilson
 from sandbox.scoring.roc import newcombe_5, pair_variance, win_shares
@@ -113,8 +112,7 @@ def effective_size(p: float, n: int, patients: int, variance: float, level: floa
         return float(patients)
     if variance <= 1e-15:
         return float(n)
-    tail = (1 + level) / 2
-    correction = float(stats.t.ppf(tail, n - 1) / stats.t.ppf(tail, patients - 1)) ** 2
+    correction = (student_quantile(level, n - 1) / student_quantile(level, patients - 1)) ** 2
     return min(float(n), p * (1 - p) / variance * correction)
 
 
@@ -124,7 +122,7 @@ def _wilson(p: float, size: Callable[[float], float], level: float) -> Limits:
 
 
 def _t_limits(mean: float, error: float, degrees: int, level: float) -> Limits:
-    half = float(stats.t.ppf((1 + level) / 2, degrees)) * error
+    half = student_quantile(level, degrees) * error
     return mean - half, mean + half
 
 
