@@ -21,10 +21,11 @@ _DIGITS = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NumberRange:
-    """The closed range of one number in an answer."""
+    """The closed range of one number in an answer; a ``whole`` number has no fraction."""
 
     minimum: float
     maximum: float
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,8 @@ class Answer:
 def answer_ranges(task: Mapping[str, Any]) -> dict[str, NumberRange]:
     """Read from ``task`` which numbers an answer must hold.
 
-    ``{"output": {"score": {"minimum": 0, "maximum": 1}}}`` asks for one number ``score``.
+    ``{"output": {"score": {"minimum": 0, "maximum": 1}}}`` asks for one number ``score``. With ``"whole": true``
+    a number must have no fraction: a grade between two grades is no answer.
 
     Raises:
         ValueError: there is no output, or a range is not two ordered numbers.
@@ -51,7 +53,9 @@ def answer_ranges(task: Mapping[str, Any]) -> dict[str, NumberRange]:
         minimum, maximum = float(bounds["minimum"]), float(bounds["maximum"])
         if not (math.isfinite(minimum) and math.isfinite(maximum) and minimum < maximum):
             raise ValueError(f"output {name}: minimum must be less than maximum")
-        ranges[str(name)] = NumberRange(minimum=minimum, maximum=maximum)
+        ranges[str(name)] = NumberRange(
+            minimum=minimum, maximum=maximum, whole=bounds.get("whole", False) is True
+        )
     return ranges
 
 
@@ -120,6 +124,8 @@ def checked_values(answer: object, ranges: Mapping[str, NumberRange]) -> dict[st
             raise CaseFailed(FailureCode.GARBAGE, "a value of the answer is not a number")
         if not bounds.minimum <= number <= bounds.maximum:
             raise CaseFailed(FailureCode.OUT_OF_RANGE)
+        if bounds.whole and number != int(number):
+            raise CaseFailed(FailureCode.OUT_OF_RANGE, "a whole number has a fraction")
         values[name] = float(number)
     return values
 

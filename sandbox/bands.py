@@ -1,9 +1,12 @@
-"""Names of the bands into which a number is cut: one spelling for protocol, scoring and report."""
+"""Names of levels: bands into which a number is cut, and crossings; one spelling everywhere."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+
+CROSS = " x "
+"""Joins attributes, and levels, of a crossing."""
 
 
 def band_names(edges: Sequence[float]) -> tuple[str, ...]:

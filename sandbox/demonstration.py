@@ -184,7 +184,7 @@ def _hold_out(item: Plan, workspace: Workspace, say: Say, progress: ProgressBar)
             f"$ proctor holdout partition {name} --development {DEVELOPMENT} --seed {SEED} --export {_shared(item)}"
         )
         holdouts.partition(
-            workspace, name, development=DEVELOPMENT, seed=SEED, unit=unit, label=protocol.task.target
+            workspace, name, development=DEVELOPMENT, seed=SEED, unit=unit, label=protocol.subject
         )
         shutil.rmtree(_shared(item), ignore_errors=True)
         with progress("exporting the development part") as bar:
@@ -230,7 +230,7 @@ def _submission(item: Plan, workspace: Workspace, vendor: str, say: Say, progres
         weights = archive.with_name(f"{vendor}.npz")
         if not weights.exists():
             with progress(f"the vendor {vendor} trains on the development part") as bar:
-                target = load_protocol(item.protocol).task.target
+                target = load_protocol(item.protocol).subject
                 example_vendors.train_example(vendor, _shared(item), target, weights, bar)
         with progress(f"the vendor {vendor} builds and saves its image"):
             made = example_vendors.example_image(engine, vendor, weights)

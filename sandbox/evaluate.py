@@ -19,7 +19,8 @@ import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,19 +29,19 @@ from typing import Any
 import pyarrow as pa
 
 from holdout.lock import LockedHoldout, open_reference
-from runners.contracts.interface import ContractRun
+from holdout.verification import Verification
 from runners.contracts.registry import CONTRACTS
-from runners.engine import Engine, connect
+from runners.engine import Engine
 from sandbox import holdouts, predictions, protocols, submissions
 from sandbox.canonical import canonical_json, digest, digest_bytes
 from sandbox.errors import EvaluationError, EvaluationRefusedError
 from sandbox.evaluation import Evaluation, read
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
-from sandbox.examination import MachineExamination, examine
+from sandbox.examination import MachineExamination, examining
 from sandbox.holdout_summary import write_holdout_summary
 from sandbox.identity import Identity
-from sandbox.journal import Journal
+from sandbox.journal import Ended, Journal
 from sandbox.policy import Policy, load_policy
 from sandbox.protocols import RegisteredProtocol
 from sandbox.results import to_json
@@ -48,7 +49,6 @@ from sandbox.run import RunTally, contract_run, failure_counts, run_key, run_sub
 from sandbox.scored import scored_cases
 from sandbox.scoring.score import StepCounts, score
 from sandbox.selfcheck import run_selfchecks
-from sandbox.smoke import ask_smoke_case
 from sandbox.staging_place import remove_work, work_folder
 from sandbox.submissions import Submission
 from sandbox.tables import write_table
@@ -56,6 +56,7 @@ from sandbox.version import code_digest, package_version
 from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_json
 
 Say = Callable[[str], None]
+Examining = tuple[Engine, Future[MachineExamination]]
 ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
 
 
@@ -85,12 +86,16 @@ def evaluate(
     if (folder / "finished.json").exists():
         say(f"{identity.evaluation} is finished; nothing is run again.")
         return read(workspace, folder)
-    holdouts.check_protocol(workspace, locked, registered.protocol)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
+    with ExitStack() as opened:
+        # What only waits for the engine goes on while the host reads the hold-out.
+        begun = None if (folder / "run.json").exists() else opened.enter_context(examining(policy))
+        holdouts.check_protocol(workspace, locked, registered.protocol)
+        folder.mkdir(parents=True, exist_ok=True)
+        opened.enter_context(_alone(folder))
         write_json(folder / "identity.json", {**asdict(identity), "vendor": admitted.vendor})
         write_durable(folder / "policy.json", canonical_json(policy.document))
-        _Steps(workspace, policy, locked, admitted, registered, identity, folder, say, progress).carry_out()
+        steps = _Steps(workspace, policy, locked, admitted, registered, identity, folder, say, progress)
+        steps.carry_out(begun)
     return read(workspace, folder)
 
 
@@ -113,23 +118,26 @@ class _Steps:
         self._submission, self._registered, self._identity = submission, registered, identity
         self._folder, self._say, self._progress = folder, say, progress
 
-    def carry_out(self) -> None:
+    def carry_out(self, begun: Examining | None) -> None:
         with Journal(self._folder / "journal.jsonl") as journal:
-            if len(journal.ended) < self._locked.cases.num_rows or not (self._folder / "run.json").exists():
-                self._run(journal)
+            if begun is not None:
+                self._run(journal, *begun)
+            elif len(journal.ended) < self._locked.cases.num_rows:
+                with examining(self._policy) as late:
+                    self._run(journal, *late)
             self._predict(journal)
         self._score()
 
-    def _run(self, journal: Journal) -> None:
-        with connect(self._policy.engine.url) as engine:
-            machine = self._measure(engine)
-            self._verify("before")
-            with open_ledger(self._workspace) as ledger:
-                self._enter_start(ledger, journal)
-            with self._progress("loading the image"):
-                submissions.load(engine, self._submission, self._policy)
-            tally = self._ask(engine, journal)
-        self._verify("after")
+    def _run(self, journal: Journal, engine: Engine, examined: Future[MachineExamination]) -> None:
+        found = self._look_over("before")
+        machine = self._measured(examined)
+        self._verified("before", found)
+        with open_ledger(self._workspace) as ledger:
+            self._enter_start(ledger, journal)
+        with self._progress("loading the image"):
+            submissions.load(engine, self._submission, self._policy)
+        tally = self._ask(engine, journal)
+        self._verified("after", self._look_over("after"))
         facts = {
             "tool": {"proctor": package_version(), "code": self._identity.code},
             "engine": machine.facts,
@@ -138,9 +146,9 @@ class _Steps:
         }
         write_json(self._folder / "run.json", facts)
 
-    def _measure(self, engine: Engine) -> MachineExamination:
+    def _measured(self, examined: Future[MachineExamination]) -> MachineExamination:
         with self._progress("measuring the posture"):
-            machine = examine(engine, self._policy)
+            machine = examined.result()
         write_json(self._folder / "posture.json", machine.data())
         controls = machine.posture.controls
         with open_ledger(self._workspace) as ledger:
@@ -158,24 +166,23 @@ class _Steps:
         machine.refuse_if_missing()
         return machine
 
-    def _verify(self, moment: str) -> None:
+    def _look_over(self, moment: str) -> Verification:
         with self._progress(f"verifying the hold-out {moment} the run") as bar:
-            holdouts.verify(
-                self._workspace,
-                self._locked,
-                self._policy,
-                moment=moment,
-                evaluation=self._identity.evaluation,
-                progress=bar,
+            return holdouts.look_over(
+                self._workspace, self._locked, self._policy, moment=moment, progress=bar
             )
+
+    def _verified(self, moment: str, found: Verification) -> None:
+        holdouts.settle_verification(
+            self._workspace, self._locked, found, moment=moment, evaluation=self._identity.evaluation
+        )
 
     def _ask(self, engine: Engine, journal: Journal) -> RunTally:
         submission, protocol = self._submission, self._registered.protocol
-        containers = self._policy.run.containers
         work = work_folder(
             self._folder,
             self._locked,
-            containers=containers,
+            containers=self._policy.run.containers,
             whole_set=CONTRACTS[submission.contract].whole_set(submission.settings),
         )
         request = contract_run(
@@ -187,40 +194,33 @@ class _Steps:
             input_root=work,
         )
         try:
-            if len(journal.ended) < self._locked.cases.num_rows:
-                with self._progress("asking about a synthetic case"):
-                    self._ask_smoke_case(request, work)
             with self._progress(f"asking {submission.vendor}") as bar:
                 return run_submission(
                     submission,
                     request,
                     self._locked,
                     journal,
+                    policy=self._policy,
                     protocol=protocol,
-                    containers=containers,
                     key=run_key(secret_key(self._workspace, "pseudonyms"), self._identity.evaluation),
                     work=work,
                     progress=bar,
                 )
-        finally:
-            remove_work(self._folder)
-            self._enter_access(len(journal.ended))
-
-    def _ask_smoke_case(self, request: ContractRun, work: Path) -> None:
-        try:
-            ask_smoke_case(self._submission, request, self._policy, self._registered.protocol, work)
         except EvaluationRefusedError:
             with open_ledger(self._workspace) as ledger:
                 subject = {"evaluation": self._identity.evaluation, "reason": "smoke_case"}
                 ledger.append(entry("evaluation-failed", subject=subject, detail={"asked": 0}))
             raise
+        finally:
+            remove_work(self._folder)
+            self._enter_access(len(journal.ended))
 
     def _predict(self, journal: Journal) -> None:
         path = self._folder / "predictions.parquet"
         if not path.exists():
             predictions.write(
                 (
-                    predictions.Prediction(case_id=item.case_id, level=item.level, failure=item.failure)
+                    _prediction(item, timed=self._registered.protocol.task.kind == "triage")
                     for item in journal.ended.values()
                 ),
                 path,
@@ -357,6 +357,15 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _prediction(item: Ended, *, timed: bool) -> predictions.Prediction:
+    return predictions.Prediction(
+        case_id=item.case_id,
+        levels=None if item.levels is None else tuple(item.levels),
+        failure=item.failure,
+        seconds=item.seconds if timed and item.failure is None else None,
+    )
 
 
 def _count(answered: pa.Table, code: str) -> int:

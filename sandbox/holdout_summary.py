@@ -9,7 +9,9 @@ import pyarrow as pa
 from holdout.lock import LockedHoldout
 from sandbox import holdouts
 from sandbox.lock_notes import lock_notes
+from sandbox.metric_catalogue import SCORED_KINDS
 from sandbox.protocol import Protocol
+from sandbox.truth import read_truth, truth_columns
 from sandbox.workspace import Workspace, write_json
 
 
@@ -17,13 +19,13 @@ def write_holdout_summary(
     workspace: Workspace, locked: LockedHoldout, reference: pa.Table, protocol: Protocol, path: Path
 ) -> None:
     """Write holdout.json of one evaluation, with the methods of its target and the gaps of its strata."""
-    target = protocol.task.target
+    binary = protocol.task.kind in SCORED_KINDS
+    truth = read_truth(reference, protocol)[truth_columns(protocol)[0]].to_pylist()
     methods: dict[str, list[int]] = {}
-    rows = zip(reference["reference.method"].to_pylist(), reference[target].to_pylist(), strict=True)
-    for method, value in rows:
+    for method, value in zip(reference["reference.method"].to_pylist(), truth, strict=True):
         counts = methods.setdefault(str(method or "unknown"), [0, 0])
         counts[0] += 1
-        counts[1] += value == 1
+        counts[1] += binary and value == 1
     missing = {}
     for name in protocol.stratum_attributes:
         if name in locked.cases.column_names:
@@ -45,7 +47,7 @@ def write_holdout_summary(
                 {"code": code, "reason": reason, "files": files} for code, reason, files in locked.flow
             ],
             "reference_methods": [
-                {"method": method, "cases": cases, "positives": positives}
+                {"method": method, "cases": cases, "positives": positives if binary else None}
                 for method, (cases, positives) in sorted(methods.items())
             ],
             "missing": missing,

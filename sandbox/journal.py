@@ -23,7 +23,7 @@ class Ended:
     """How one case ended. ``seconds`` and ``container`` (side.number) stay inside the institution."""
 
     case_id: str
-    level: int | None
+    levels: list[int] | None
     failure: str | None
     seconds: float
     container: str

@@ -25,7 +25,7 @@ from runners.example_vendors import EXAMPLES
 from runners.worker import CaseOutcome, SessionEvent
 from sandbox.errors import UsageError
 from sandbox.policy import Policy
-from sandbox.predictions import level
+from sandbox.predictions import typed
 from sandbox.protocol import Protocol
 from sandbox.run import contract_run
 from sandbox.smoke import synthetic_cases
@@ -196,11 +196,11 @@ class _Asked:
         )
         return found
 
-    def _levels(self, picks: Sequence[int]) -> list[int | None]:
+    def _levels(self, picks: Sequence[int]) -> list[tuple[int, ...] | None]:
         """Typed answers in the order of ``picks``, as an evaluation would keep them."""
-        output = self._protocol.output.score
+        numbers = self._protocol.output.numbers
         self._last = self._round(picks)
-        return [None if item.answer is None else level(item.answer["score"], output) for item in self._last]
+        return [None if item.answer is None else typed(item.answer, numbers) for item in self._last]
 
     def _round(self, picks: Sequence[int]) -> list[CaseOutcome]:
         with tempfile.TemporaryDirectory(prefix="proctor-kit-") as folder:
@@ -215,6 +215,6 @@ class _Asked:
         self.log = event.log_tail or self.log
 
 
-def _compared(name: str, one: Sequence[int | None], other: Sequence[int | None], sentence: str) -> KitCheck:
+def _compared(name: str, one: Sequence[object], other: Sequence[object], sentence: str) -> KitCheck:
     held = list(one) == list(other)
     return KitCheck(name=name, held=held, sentence="Equal answers." if held else sentence)

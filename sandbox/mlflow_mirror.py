@@ -112,8 +112,14 @@ def metrics_of(results: Results) -> tuple[dict[str, float], dict[str, str]]:
         for words, estimate in _estimates(analysis):
             _add(values, labels, (*first, *words), estimate)
     flow = results.flow
-    counts = {"cases": flow.cases, "patients": flow.patients, "positives": flow.positives}
-    counts |= {"answered": flow.answered, "failed": flow.failed}
+    counts = {
+        "cases": flow.cases,
+        "patients": flow.patients,
+        "answered": flow.answered,
+        "failed": flow.failed,
+    }
+    if flow.positives is not None:
+        counts["positives"] = flow.positives
     for name, count in counts.items():
         values[f"flow/{name}"] = float(count)
     return values, labels

@@ -1,62 +1,98 @@
 """Typed predictions: what is kept of a container's answers, and nothing more.
 
-An answer is reduced to one of the levels that the protocol's output schema declares, so the bits that a container
-can pass on through it are counted: log2(levels) for each case, plus its failure code. Low bits hidden in a score
-do not survive.
+Each number of an answer is reduced to one of the levels that the protocol's output schema declares, so the bits
+that a container can pass on through it are counted: log2(levels) for each number of each case, plus its failure
+code. Low bits hidden in a score do not survive.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sandbox.errors import PredictionError
-from sandbox.protocol import ScoreOutput
+from sandbox.output_schema import Number
 from sandbox.tables import write_table
 
 SCHEMA = pa.schema(
     [
         pa.field("case_id", pa.string(), nullable=False),
-        pa.field("level", pa.int32()),
+        pa.field("levels", pa.list_(pa.int32())),
         pa.field("failure", pa.string()),
+        pa.field("seconds", pa.float64()),
     ]
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prediction:
-    """The typed outcome of one case: a level of the output schema, or a failure code; never both."""
+    """The typed outcome of one case: a level for each number of the answer, or a failure code; never both.
+
+    ``seconds`` from delivery to answer are kept only where the task is about time.
+    """
 
     case_id: str
-    level: int | None
+    levels: tuple[int, ...] | None
     failure: str | None
+    seconds: float | None = None
 
 
-def level(score: float, output: ScoreOutput) -> int:
-    """Level of ``output`` nearest to ``score``, ties to even.
+def level(value: float, number: Number) -> int:
+    """Level of ``number`` nearest to ``value``, ties to even.
 
-    Level k stands for the score ``minimum + k * (maximum - minimum) / (levels - 1)``.
+    Level k stands for the value ``minimum + k * (maximum - minimum) / (levels - 1)``.
 
     Raises:
-        PredictionError: the score lies outside the range; such an answer is a failure, not a prediction.
+        PredictionError: the value lies outside the range; such an answer is a failure, not a prediction.
     """
-    if not output.minimum <= score <= output.maximum:
+    if not number.minimum <= value <= number.maximum:
         raise PredictionError(
-            "A score outside the protocol's range reached the predictions; this is a defect."
+            "A number outside the protocol's range reached the predictions; this is a defect."
         )
-    share = (score - output.minimum) / (output.maximum - output.minimum)
-    return round(share * (output.levels - 1))
+    share = (value - number.minimum) / (number.maximum - number.minimum)
+    return round(share * (number.levels - 1))
 
 
-def scores(levels: pa.ChunkedArray | pa.Array, output: ScoreOutput) -> pa.Array:
-    """Scores (float64, null where there is no level) of an integer array of levels."""
-    step = (output.maximum - output.minimum) / (output.levels - 1)
-    return pc.add(pc.multiply(pc.cast(levels, pa.float64()), step), output.minimum)
+def typed(answer: Mapping[str, float], numbers: Sequence[Number]) -> tuple[int, ...]:
+    """Levels of a checked answer, in the order of the output schema.
+
+    Raises:
+        PredictionError: a value lies outside its range.
+    """
+    return tuple(level(answer[number.name], number) for number in numbers)
+
+
+def values(levels: pa.ChunkedArray | pa.Array, number: Number) -> pa.Array:
+    """Values (float64, null where there is no level) of an integer array of levels of one number."""
+    step = (number.maximum - number.minimum) / (number.levels - 1)
+    return pc.add(pc.multiply(pc.cast(levels, pa.float64()), step), number.minimum)
+
+
+def columns(answered: pa.Table, numbers: Sequence[Number]) -> list[pa.Array]:
+    """Values of each number of the answers, null where the case failed, in the order of the rows.
+
+    Raises:
+        PredictionError: a case has another count of numbers than the output schema.
+    """
+    lists = answered["levels"].combine_chunks()
+    found = lists.is_valid().to_numpy(zero_copy_only=False)
+    if pc.any(pc.not_equal(pc.list_value_length(lists), len(numbers))).as_py():
+        raise PredictionError(
+            "The predictions were typed by another output schema; run the evaluation again."
+        )
+    flat = lists.flatten().to_numpy(zero_copy_only=False).reshape(-1, len(numbers))
+    columns = []
+    for index, number in enumerate(numbers):
+        spread = np.zeros(len(lists), dtype=np.int32)
+        spread[found] = flat[:, index]
+        columns.append(values(pa.array(spread, pa.int32(), mask=~found), number))
+    return columns
 
 
 def write(predictions: Iterable[Prediction], path: Path) -> None:
@@ -65,8 +101,9 @@ def write(predictions: Iterable[Prediction], path: Path) -> None:
     table = pa.table(
         {
             "case_id": [item.case_id for item in ordered],
-            "level": [item.level for item in ordered],
+            "levels": [item.levels for item in ordered],
             "failure": [item.failure for item in ordered],
+            "seconds": [item.seconds for item in ordered],
         },
         schema=SCHEMA,
     )
@@ -85,7 +122,7 @@ def read(path: Path) -> pa.Table:
         raise PredictionError(
             f"{path} cannot be read. Remove it and run the same evaluation again."
         ) from error
-    if table.schema != SCHEMA:
+    if not table.schema.equals(SCHEMA):
         raise PredictionError(
             f"{path} does not hold predictions. Remove it and run the same evaluation again."
         )

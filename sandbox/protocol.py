@@ -11,55 +11,42 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraints, model_validator
 
-from holdout.yamlfile import Document, Where, mistakes_error, read_yaml, validate
-from sandbox.bands import band_names
+from holdout.yamlfile import Document, mistakes_error, read_yaml, validate
+from sandbox.bands import CROSS as CROSS
 from sandbox.canonical import digest
 from sandbox.errors import ProtocolError
+from sandbox.metric_catalogue import SCORED_KINDS, TaskKind
+from sandbox.output_schema import (
+    SCORE,
+    ClassesOutput,
+    ClassName,
+    Finite,
+    GradesOutput,
+    Number,
+    ScoreOutput,
+    ValueOutput,
+)
+from sandbox.protocol_mistakes import find_mistakes
 
-CROSS = " x "
-"""Joins attributes, and levels, of a crossing."""
+_LATER = (
+    "bias",
+    "partial_auroc",
+    "intended_prevalence",
+    "decision_curve",
+    "costs",
+    "agreement",
+    "queue",
+)
+_POINT = ("threshold", "thresholds", "sensitivity", "specificity")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
 Keyword = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
-Metric = Literal[
-    "auroc",
-    "average_precision",
-    "brier",
-    "calibration_slope",
-    "calibration_intercept",
-    "expected_calibration_error",
-    "failure_rate",
-    "sensitivity",
-    "specificity",
-    "ppv",
-    "npv",
-    "lr_positive",
-    "lr_negative",
-    "f1",
-    "balanced_accuracy",
-    "mcc",
-]
-THRESHOLD_METRICS = frozenset(
-    {
-        "sensitivity",
-        "specificity",
-        "ppv",
-        "npv",
-        "lr_positive",
-        "lr_negative",
-        "f1",
-        "balanced_accuracy",
-        "mcc",
-    }
-)
 GapMetric = Literal["auroc", "sensitivity", "specificity", "ppv", "failure_rate", "calibration_in_the_large"]
 """What is compared between groups."""
-SCORE_ONLY_OVERALL = frozenset({"calibration_slope", "expected_calibration_error"})
-"""Metrics that are given over all cases only: within small strata they are noise or bias."""
 
 
 class _Part(BaseModel):
@@ -67,29 +54,32 @@ class _Part(BaseModel):
 
 
 class Task(_Part):
-    """What is asked: a binary target of the reference standard, for each case of ``unit``."""
+    """What is asked about each case of ``unit``.
 
-    kind: Literal["binary"]
-    target: Column
-    unit: Literal["image", "series", "study"]
-
-
-class ScoreOutput(_Part):
-    """The one number that a container answers, and how finely it is kept.
-
-    ``levels`` evenly spaced values from ``minimum`` to ``maximum``: answers are rounded to them, which bounds
-    the bits that a container can pass on with an answer.
+    ``target`` is the column of the reference standard: 0/1 for binary and triage, a class or a grade by name, or
+    a number for a measurement. A multilabel task has none: each of its labels is a 0/1 column of that name.
+    ``repeats`` names an attribute of a measurement's cases: those with an equal value measure the same thing.
     """
 
-    minimum: Finite = 0.0
-    maximum: Finite = 1.0
-    levels: int = Field(default=1001, ge=2, le=65536)
+    kind: TaskKind
+    target: Column | None = None
+    unit: Literal["image", "series", "study"]
+    repeats: Column | None = None
 
 
 class Output(_Part):
-    """The answer's schema."""
+    """The answer's schema: the one part that the kind of task has."""
 
-    score: ScoreOutput = ScoreOutput()
+    score: ScoreOutput | None = None
+    classes: ClassesOutput | None = None
+    grades: GradesOutput | None = None
+    value: ValueOutput | None = None
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """The named numbers of an answer, in the order in which they are kept."""
+        part = self.score or self.classes or self.grades or self.value
+        return () if part is None else part.numbers
 
 
 class Input(_Part):
@@ -99,10 +89,68 @@ class Input(_Part):
 
 
 class OperatingPoint(_Part):
-    """A threshold fixed before the run; a case is called positive when score >= threshold."""
+    """Where a score becomes a call, fixed before the run; a case is called positive when score >= threshold.
+
+    ``thresholds`` gives each label of a multilabel task its own. ``sensitivity`` and ``specificity`` name a
+    target instead: what is reported is the other rate there, and its interval allows for finding the threshold
+    on the same cases.
+    """
 
     name: Name
-    threshold: Finite
+    threshold: Finite | None = None
+    thresholds: dict[ClassName, Finite] | None = None
+    sensitivity: Annotated[float, Field(gt=0, lt=1)] | None = None
+    specificity: Annotated[float, Field(gt=0, lt=1)] | None = None
+
+
+class PartialRange(_Part):
+    """A part of the ROC curve: ``low`` to ``high`` of one axis."""
+
+    name: Name
+    axis: Literal["false_positive_rate", "sensitivity"]
+    low: Annotated[float, Field(ge=0, lt=1)]
+    high: Annotated[float, Field(gt=0, le=1)]
+
+
+class DecisionCurve(_Part):
+    """Threshold probabilities at which a reader would weigh a missed case against a false alarm."""
+
+    low: Annotated[float, Field(gt=0, lt=1)]
+    high: Annotated[float, Field(gt=0, lt=1)]
+
+
+class Reading(_Part):
+    """How long a read takes: the mean in minutes, and the standard deviation over the mean (1: exponential)."""
+
+    mean_minutes: Annotated[float, Field(gt=0, le=10_000)]
+    variation: Annotated[float, Field(ge=0, le=10)] = 1.0
+
+
+class Queue(_Part):
+    """The reading list into which a triage device puts its alarms first.
+
+    Cases arrive at random (Poisson), ``arrivals_per_hour`` of them, ``prevalence`` of which are diseased. One
+    reader takes alarms first; ``interrupt`` says whether an alarm interrupts the read of another case.
+    """
+
+    operating_point: Name
+    arrivals_per_hour: Annotated[float, Field(gt=0, le=10_000)]
+    prevalence: Annotated[float, Field(gt=0, lt=1)]
+    diseased: Reading
+    non_diseased: Reading
+    interrupt: bool = False
+    transfer_minutes: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    simulated_cases: int = Field(default=50_000, ge=1000, le=500_000)
+
+
+class Agreement(_Part):
+    """How a measurement's agreement is analysed: the limits' coverage, and Deming's ratio of error variances.
+
+    ``error_variance_ratio`` is the error variance of the reference over that of the container's value.
+    """
+
+    coverage: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    error_variance_ratio: Annotated[float, Field(gt=0, le=1e6)] = 1.0
 
 
 class Intervals(_Part):
@@ -169,10 +217,14 @@ class StratumLevel(_Part):
 
 
 class Criterion(_Part):
-    """One acceptance criterion: a bound of an estimate held against a limit."""
+    """One acceptance criterion: a bound of an estimate held against a limit.
+
+    ``subject`` names what the metric is about where a task has several: a class, a label, a pair of grades.
+    """
 
     name: Name
-    metric: Metric
+    metric: MetricName
+    subject: Annotated[str, StringConstraints(min_length=1, max_length=140)] | None = None
     operating_point: Name | None = None
     stratum: StratumLevel | None = None
     bound: Literal["lower", "upper", "value"]
@@ -215,13 +267,21 @@ class Protocol(_Part):
     strata: tuple[Stratum, ...] = Field(default=(), max_length=50)
     minimum: Minimum = Minimum()
     bias: Bias | None = None
+    partial_auroc: tuple[PartialRange, ...] = Field(default=(), max_length=10)
+    intended_prevalence: Annotated[float, Field(gt=0, lt=1)] | None = None
+    decision_curve: DecisionCurve | None = None
+    costs: tuple[tuple[Finite, ...], ...] | None = None
+    agreement: Agreement | None = None
+    queue: Queue | None = None
     acceptance: tuple[Criterion, ...] = Field(default=(), max_length=100)
     limits: RunLimits = RunLimits()
 
     _digest: str = PrivateAttr(default="")
 
     @model_validator(mode="after")
-    def _remember_digest(self) -> Self:
+    def _complete(self) -> Self:
+        if self.task.kind in SCORED_KINDS and self.output == Output():
+            object.__setattr__(self, "output", Output(score=ScoreOutput()))
         self._digest = digest(self.document)
         return self
 
@@ -232,9 +292,16 @@ class Protocol(_Part):
         Fields that a later version added are left out unless given: a protocol keeps its digest.
         """
         plain = self.model_dump(mode="json")
-        for part, names in ((plain, ("bias",)), *((stratum, ("reference",)) for stratum in plain["strata"])):
+        for part, names in (
+            (plain, _LATER),
+            (plain["task"], ("target", "repeats")),
+            (plain["output"], ("score", "classes", "grades", "value")),
+            *((point, _POINT) for point in plain["operating_points"]),
+            *((stratum, ("reference",)) for stratum in plain["strata"]),
+            *((criterion, ("subject",)) for criterion in plain["acceptance"]),
+        ):
             for name in names:
-                if part[name] is None:
+                if part[name] is None or part[name] == []:
                     del part[name]
         return plain
 
@@ -242,6 +309,31 @@ class Protocol(_Part):
     def digest(self) -> str:
         """``sha256:`` and the hex digest of the canonical JSON of :attr:`document`."""
         return self._digest
+
+    @property
+    def score(self) -> ScoreOutput:
+        """The score's range, of a task that answers one."""
+        assert self.output.score is not None, "a task of this kind answers no score"
+        return self.output.score
+
+    @property
+    def answer_columns(self) -> tuple[str, ...]:
+        """Columns of the scored cases that hold the numbers of the answer, in the order of the schema."""
+        if self.task.kind in SCORED_KINDS:
+            return (SCORE,)
+        return tuple(f"answer:{number.name}" for number in self.output.numbers)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of the reference standard that the task is about."""
+        if self.task.target is not None:
+            return (self.task.target,)
+        return self.output.classes.names if self.output.classes is not None else ()
+
+    @property
+    def subject(self) -> str:
+        """What the task is about, in a word or a few: its target, or its labels."""
+        return ", ".join(self.labels)
 
     @property
     def stratum_attributes(self) -> tuple[str, ...]:
@@ -268,123 +360,3 @@ def _checked(document: Document) -> Protocol:
     if mistakes:
         raise mistakes_error(document, mistakes, ProtocolError)
     return protocol
-
-
-def find_mistakes(protocol: Protocol) -> list[tuple[Where, str]]:
-    """Return what is impossible although each field alone is well formed, as (path, message)."""
-    found: list[tuple[Where, str]] = []
-    score = protocol.output.score
-    if not score.minimum < score.maximum:
-        found.append((("output", "score", "maximum"), "must be greater than minimum."))
-    for index, keyword in enumerate(protocol.input.attributes):
-        if keyword in protocol.input.attributes[:index]:
-            found.append((("input", "attributes", index), "is named twice."))
-    names = [point.name for point in protocol.operating_points]
-    for index, point in enumerate(protocol.operating_points):
-        where: Where = ("operating_points", index)
-        if point.name in names[:index]:
-            found.append(((*where, "name"), "is used by an operating point above; names must differ."))
-        if not score.minimum < point.threshold <= score.maximum:
-            found.append(
-                (
-                    (*where, "threshold"),
-                    f"must be above {score.minimum:g} and at most {score.maximum:g}, the range of the score: "
-                    "otherwise every case, or none, is called positive.",
-                )
-            )
-    found += _stratum_mistakes(protocol)
-    found += _criterion_mistakes(protocol)
-    if protocol.limits.seconds_per_case > protocol.limits.seconds_per_run:
-        found.append((("limits", "seconds_per_case"), "must not exceed seconds_per_run."))
-    return found
-
-
-def _stratum_mistakes(protocol: Protocol) -> list[tuple[Where, str]]:
-    found: list[tuple[Where, str]] = []
-    seen: set[str] = set()
-    for index, stratum in enumerate(protocol.strata):
-        where: Where = ("strata", index)
-        if (stratum.attribute is None) == (stratum.cross is None):
-            found.append((where, "give either attribute or cross."))
-            continue
-        if stratum.name in seen:
-            found.append((where, "is declared twice."))
-        seen.add(stratum.name)
-        if stratum.bands is not None:
-            if stratum.cross is not None:
-                found.append(
-                    ((*where, "bands"), "belong to the stratum of the attribute, not to a crossing.")
-                )
-            if list(stratum.bands) != sorted(set(stratum.bands)):
-                found.append(((*where, "bands"), "must rise from edge to edge."))
-        if stratum.cross is not None and len(set(stratum.cross)) < len(stratum.cross):
-            found.append(((*where, "cross"), "names an attribute twice."))
-        if stratum.reference is not None:
-            found += [((*where, "reference"), text) for text in _reference_mistakes(stratum, protocol)]
-    if protocol.bias is not None and not protocol.strata:
-        found.append((("bias",), "needs strata: there is no group to compare."))
-    return found
-
-
-def _reference_mistakes(stratum: Stratum, protocol: Protocol) -> list[str]:
-    """Say why ``reference`` cannot be a level, as far as that shows before the data are seen."""
-    levels = (stratum.reference or "").split(CROSS)
-    if len(levels) < len(stratum.attributes):
-        return [f"must name one level of each of {', '.join(stratum.attributes)}, joined by {CROSS!r}."]
-    if len(levels) > len(stratum.attributes):
-        return []  # a level's own text holds the joining word; the data will tell
-    found = []
-    for attribute, level in zip(stratum.attributes, levels, strict=True):
-        bands = protocol.bands(attribute)
-        if bands is not None and level not in band_names(bands):
-            found.append(f"is not a band of {attribute} ({', '.join(band_names(bands))}).")
-        elif level == "unknown":
-            found.append("must be a level that is known.")
-    return found
-
-
-def _criterion_mistakes(protocol: Protocol) -> list[tuple[Where, str]]:
-    found: list[tuple[Where, str]] = []
-    points = [point.name for point in protocol.operating_points]
-    strata = [stratum.name for stratum in protocol.strata]
-    names = [criterion.name for criterion in protocol.acceptance]
-    for index, criterion in enumerate(protocol.acceptance):
-        where: Where = ("acceptance", index)
-        if criterion.name in names[:index]:
-            found.append(((*where, "name"), "is used by a criterion above; names must differ."))
-        if (criterion.at_least is None) == (criterion.at_most is None):
-            found.append((where, "give either at_least or at_most."))
-            continue
-        if criterion.bound == "lower" and criterion.at_most is not None:
-            found.append(((*where, "bound"), "lower goes with at_least; use upper, or value, with at_most."))
-        if criterion.bound == "upper" and criterion.at_least is not None:
-            found.append(((*where, "bound"), "upper goes with at_most; use lower, or value, with at_least."))
-        found += [((*where, key), text) for key, text in _operating_point_mistakes(criterion, points)]
-        if criterion.stratum is not None:
-            if criterion.stratum.attribute not in strata:
-                declared = ", ".join(strata) or "none"
-                found.append(((*where, "stratum", "attribute"), f"is not a declared stratum ({declared})."))
-            if criterion.metric in SCORE_ONLY_OVERALL:
-                found.append(((*where, "stratum"), f"{criterion.metric} is estimated over all cases only."))
-        if not _possible(criterion.metric, criterion.limit):
-            found.append(((*where, criterion.direction), f"is not a possible value of {criterion.metric}."))
-    return found
-
-
-def _operating_point_mistakes(criterion: Criterion, points: list[str]) -> list[tuple[str, str]]:
-    if criterion.metric in THRESHOLD_METRICS:
-        if criterion.operating_point is None:
-            return [("metric", f"{criterion.metric} needs an operating_point.")]
-        if criterion.operating_point not in points:
-            return [("operating_point", f"is not declared ({', '.join(points) or 'none'}).")]
-    elif criterion.operating_point is not None:
-        return [("operating_point", f"does not go with {criterion.metric}, which has no threshold.")]
-    return []
-
-
-def _possible(metric: str, limit: float) -> bool:
-    if metric in ("calibration_slope", "calibration_intercept"):
-        return True
-    if metric in ("lr_positive", "lr_negative"):
-        return limit >= 0
-    return (-1.0 if metric == "mcc" else 0.0) <= limit <= 1.0

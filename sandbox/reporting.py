@@ -207,8 +207,8 @@ def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> Repo
         self_checks=tuple(
             SelfCheck(
                 name=check["name"],
-                expected=f"AUROC {check['expected']}",
-                observed=f"AUROC {check['observed']}",
+                expected=f"{check.get('measure', 'AUROC')} {check['expected']}",
+                observed=f"{check.get('measure', 'AUROC')} {check['observed']}",
                 passed=check["passed"],
             )
             for check in _read(item, "selfchecks.json")

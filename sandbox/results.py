@@ -16,6 +16,7 @@ from sandbox import records
 from sandbox.bias_results import Bias
 from sandbox.canonical import canonical_json
 from sandbox.errors import ScoringError
+from sandbox.result_figures import CountTable, Plot
 
 SCHEMA = "proctor/results/1"
 
@@ -36,7 +37,8 @@ class Estimate:
             An infinite limit (likelihood ratios) is written as None with ``reason`` naming it unbounded.
         level: confidence level of the interval, e.g. 0.95.
         n: cases the estimate rests on (its denominator for a proportion; all scored cases for a rank metric).
-        positives: cases among ``n`` that are positive by the reference standard.
+        positives: cases among ``n`` that are positive by the reference standard (for ``subject``, where the
+            task has classes or labels); None for a metric without positive cases.
         patients: distinct patients among ``n``.
         successes: numerator of a proportion, None for other metrics.
         method: identifier of the interval's method, e.g. ``delong-logit-clustered``.
@@ -44,6 +46,7 @@ class Estimate:
         status: ``ok``; ``too_few`` (value shown, but fewer cases than the protocol's minimum);
             ``undefined`` (no value can be given).
         reason: a sentence whenever status is not ``ok`` or a limit is missing, else None.
+        subject: what the number is about where a task has several: a class, a label, a pair of grades.
     """
 
     metric: str
@@ -52,22 +55,23 @@ class Estimate:
     high: float | None
     level: float
     n: int
-    positives: int
+    positives: int | None
     patients: int
     successes: int | None = None
     method: str
     version: int
     status: EstimateStatus = "ok"
     reason: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailureCount:
-    """Cases that ended with one failure code, split by the reference standard."""
+    """Cases that ended with one failure code; ``positives`` of them by the reference standard of a binary task."""
 
     code: str
     cases: int
-    positives: int
+    positives: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +80,7 @@ class Flow:
 
     ``locked``, ``staged`` and ``asked`` come from the evaluation (None when it did not tell); the rest is
     counted from the scored cases. ``unlabelled`` cases have no reference standard and enter no analysis.
+    ``positives`` and ``negatives``, here and below, are None unless the task has one binary target.
     """
 
     locked: int | None
@@ -87,8 +92,8 @@ class Flow:
     unlabelled: int
     cases: int
     patients: int
-    positives: int
-    negatives: int
+    positives: int | None
+    negatives: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +104,17 @@ class LevelCount:
     level: str
     cases: int
     patients: int
-    positives: int
+    positives: int | None
     share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperatingPointResult:
-    """Confusion counts and rates at one declared threshold (positive: score >= threshold)."""
+    """Confusion counts and rates at one threshold (positive: score >= threshold).
+
+    ``chosen_by`` says by which declared target the threshold was found on these cases; None: it was declared.
+    ``subject`` is the label of a task that has several.
+    """
 
     name: str
     threshold: float
@@ -114,6 +123,8 @@ class OperatingPointResult:
     fn: int
     tn: int
     estimates: tuple[Estimate, ...]
+    chosen_by: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,8 +202,8 @@ class StratumResult:
     attribute: str
     level: str
     n: int
-    positives: int
-    negatives: int
+    positives: int | None
+    negatives: int | None
     patients: int
     failures: int
     estimates: tuple[Estimate, ...]
@@ -258,12 +269,15 @@ class WorstStratum:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Analysis:
-    """Everything computed under one rule for failed cases; ``bias`` is None without strata."""
+    """Everything computed under one rule for failed cases; ``bias`` is None without strata.
+
+    ``tables`` and ``plots`` hold what a task has beside estimates: confusion matrices, curves by class, agreement.
+    """
 
     failure_rule: FailureRule
     n: int
-    positives: int
-    negatives: int
+    positives: int | None
+    negatives: int | None
     patients: int
     sampling: Sampling
     estimates: tuple[Estimate, ...]
@@ -273,6 +287,8 @@ class Analysis:
     associations: tuple[Association, ...]
     worst: tuple[WorstStratum, ...]
     bias: Bias | None = None
+    tables: tuple[CountTable, ...] = ()
+    plots: tuple[Plot, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,6 +305,7 @@ class CriterionResult:
     estimate: Estimate
     verdict: Verdict
     reason: str
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -298,7 +315,7 @@ class Results:
     ``analyses`` always holds both failure rules in the order worst_case, excluded; ``chosen`` names the one
     that the protocol registered, on which ``acceptance`` and ``verdict`` rest. ``verdict`` is ``not_met``
     when any criterion is not met, else ``cannot_tell`` when any cannot be told, else ``met``; None without
-    criteria.
+    criteria. ``measure_unit`` is the unit of a measurement.
     """
 
     schema: str = SCHEMA
@@ -316,6 +333,7 @@ class Results:
     acceptance: tuple[CriterionResult, ...]
     verdict: Verdict | None
     notes: tuple[str, ...] = ()
+    measure_unit: str | None = None
 
     def analysis(self, rule: FailureRule | None = None) -> Analysis:
         """Return the analysis under ``rule`` (the protocol's choice when None).

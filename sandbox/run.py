@@ -10,10 +10,11 @@ import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from holdout.case_reader import CaseReader
 from holdout.lock import LockedHoldout
 from holdout.staging import StagedCase, Stager, StagingFailure
 from runners.contracts.interface import ContractRun
@@ -24,9 +25,13 @@ from runners.limits import Limits
 from runners.posture import Posture
 from runners.worker import CaseInput, CaseOutcome, SessionEvent
 from sandbox.ahead import ahead
+from sandbox.case_images import StagedImages
 from sandbox.journal import Ended, Journal
-from sandbox.predictions import level
+from sandbox.output_schema import Number
+from sandbox.policy import Policy
+from sandbox.predictions import typed
 from sandbox.protocol import Protocol
+from sandbox.smoke import ask_smoke_case, judge_smoke_case, smoke_case
 from sandbox.submissions import Submission
 
 AHEAD = 16
@@ -60,12 +65,11 @@ def contract_run(
     input_root: Path,
 ) -> ContractRun:
     """Say how a submission's containers are asked: by its contract, for the protocol's task."""
-    score = protocol.output.score
     task = {
         "kind": protocol.task.kind,
-        "target": protocol.task.target,
+        "target": protocol.subject,
         "unit": protocol.task.unit,
-        "output": {"score": {"minimum": score.minimum, "maximum": score.maximum}},
+        "output": {number.name: _range(number) for number in protocol.output.numbers},
     }
     return ContractRun(
         engine=engine,
@@ -76,8 +80,14 @@ def contract_run(
         task=task,
         settings=submission.settings,
         answer=submission.answer_location,
+        attachments=submission.attachments,
         user=submission.user,
     )
+
+
+def _range(number: Number) -> dict[str, float | bool]:
+    bounds: dict[str, float | bool] = {"minimum": number.minimum, "maximum": number.maximum}
+    return {**bounds, "whole": True} if number.whole else bounds
 
 
 def run_submission(
@@ -86,20 +96,22 @@ def run_submission(
     locked: LockedHoldout,
     journal: Journal,
     *,
+    policy: Policy,
     protocol: Protocol,
-    containers: int,
     key: bytes,
     work: Path,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> RunTally:
-    """Ask the container about every case that the journal does not hold yet.
+    """Ask the container about every case that the journal does not hold yet, after the smoke case.
 
     Args:
         request: what :func:`contract_run` made; every container gets an input root of its own below ``work``.
-        containers: containers side by side; each sees one case at a time, or all when its contract says so.
+        policy: it says how many containers run side by side; each sees one case at a time, or all when its
+            contract says so.
         work: a folder for staged cases; it is emptied again.
 
     Raises:
+        EvaluationRefusedError: the smoke case failed; no container has seen a real one.
         HoldoutError, RunnerError: the host's side failed; the journal keeps what had ended.
     """
     total = locked.cases.num_rows
@@ -107,8 +119,12 @@ def run_submission(
     if len(journal.ended) >= total:
         return tally
     contract = CONTRACTS[submission.contract]
-    if contract.whole_set(submission.settings):
+    containers = policy.run.containers
+    together = contract.whole_set(submission.settings)
+    if together:
         containers = 1
+        ask_smoke_case(submission, request, policy, protocol, work)
+    gate = _Gate(is_open=together)
     staging = work / "staging"
     staging.mkdir()
     guard = threading.Lock()
@@ -130,7 +146,7 @@ def run_submission(
     names = {stager.pseudonym(case_id): case_id for case_id in locked.cases["case_id"].to_pylist()}
     waiting = {name for name, case_id in names.items() if case_id not in journal.ended}
 
-    opened = contextlib.ExitStack()
+    opened, stop = contextlib.ExitStack(), threading.Event()
 
     def stage() -> Iterator[StagedCase | StagingFailure]:
         # Its child processes start here, in the thread that works ahead, while the containers start.
@@ -140,8 +156,12 @@ def run_submission(
     # The stager takes away what was staged when it is closed, so that comes last.
     with opened, ahead(stage(), AHEAD * containers) as source:
 
-        def staged() -> Iterator[CaseInput]:
+        def staged(number: int) -> Iterator[CaseInput]:
             """Cases for one container, taken from the one source that all of them share."""
+            if number == 0 and not together:
+                yield smoke.result()
+            if not gate.wait():
+                return
             for item in source:
                 if isinstance(item, StagingFailure):
                     end(_not_staged(item))
@@ -156,15 +176,26 @@ def run_submission(
         def serve(number: int) -> None:
             root = work / f"input-{number}"
             root.mkdir()
-            outcomes = contract.run(replace(request, input_root=root, on_event=note), staged())
-            with contextlib.closing(outcomes):
-                for outcome in outcomes:
-                    end(_ended(outcome, names[outcome.case], number, protocol))
-                    if stop.is_set():
-                        return
+            images = StagedImages(opened.enter_context(CaseReader()))
+            ready = replace(request, input_root=root, on_event=note, reader=images)
+            outcomes = contract.run(ready, staged(number))
+            try:
+                with contextlib.closing(outcomes):
+                    for outcome in outcomes:
+                        if outcome.case in names:
+                            end(_ended(outcome, names[outcome.case], number, protocol))
+                        else:
+                            judge_smoke_case(outcome, policy)
+                            gate.open()
+                        if stop.is_set():
+                            return
+            finally:
+                if number == 0:
+                    gate.shut_unless_open()
 
-        stop = threading.Event()
-        with ThreadPoolExecutor(containers) as pool:
+        with ThreadPoolExecutor(containers + 1) as pool:
+            # Made while the containers start.
+            smoke: Future[CaseInput] = pool.submit(opened.enter_context, smoke_case(protocol, work))
             running = [pool.submit(serve, number) for number in range(containers)]
             try:
                 wait(running, return_when=FIRST_EXCEPTION)
@@ -177,16 +208,38 @@ def run_submission(
     return tally
 
 
+class _Gate:
+    """Keeps real cases from every container until one of them has stood the smoke case."""
+
+    def __init__(self, *, is_open: bool) -> None:
+        self._decided, self._is_open = threading.Event(), is_open
+        if is_open:
+            self._decided.set()
+
+    def open(self) -> None:
+        self._is_open = True
+        self._decided.set()
+
+    def shut_unless_open(self) -> None:
+        """Let those who wait go, without a case."""
+        self._decided.set()
+
+    def wait(self) -> bool:
+        """Wait for the decision; tell whether real cases may be shown."""
+        self._decided.wait()
+        return self._is_open
+
+
 def failure_counts(journal: Journal) -> dict[str, int]:
     """Cases by failure code."""
     return dict(sorted(Counter(item.failure for item in journal.ended.values() if item.failure).items()))
 
 
 def _ended(outcome: CaseOutcome, case_id: str, number: int, protocol: Protocol) -> Ended:
-    answered = None if outcome.answer is None else level(outcome.answer["score"], protocol.output.score)
+    answered = None if outcome.answer is None else list(typed(outcome.answer, protocol.output.numbers))
     return Ended(
         case_id=case_id,
-        level=answered,
+        levels=answered,
         failure=None if outcome.failure is None else outcome.failure.value,
         seconds=round(outcome.seconds, 6),
         container=f"{number + 1}.{outcome.container}",
@@ -195,5 +248,5 @@ def _ended(outcome: CaseOutcome, case_id: str, number: int, protocol: Protocol) 
 
 def _not_staged(item: StagingFailure) -> Ended:
     return Ended(
-        case_id=item.case_id, level=None, failure=FailureCode.STAGING_FAILED.value, seconds=0.0, container=""
+        case_id=item.case_id, levels=None, failure=FailureCode.STAGING_FAILED.value, seconds=0.0, container=""
     )

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 
 from sandbox.applicability import join_strata
 from sandbox.errors import PredictionError
-from sandbox.predictions import scores
+from sandbox.predictions import columns
 from sandbox.protocol import Protocol
 
 
@@ -16,13 +16,14 @@ def scored_cases(cases: pa.Table, reference: pa.Table, answered: pa.Table, proto
 
     Args:
         cases: the hold-out's case table; its rows and order are the result's.
-        reference: the opened reference standard: ``case_id``, the target, ``reference.*`` columns.
-        answered: predictions (``case_id``, ``level``, ``failure``).
+        reference: the opened reference standard: ``case_id``, the labels, ``reference.*`` columns.
+        answered: predictions (``case_id``, ``levels``, ``failure``).
         protocol: the registered protocol.
 
     Returns:
-        Columns ``case_id``, ``patient_key``, ``reference`` (0, 1 or null), one for each stratum attribute,
-        ``score`` (float or null) and ``failure`` (code or null).
+        Columns ``case_id``, ``patient_key``, the truth (:func:`sandbox.truth.truth_columns`), one for each stratum
+        attribute, one for each number of the answer (``score``, or ``answer:`` and its name; null where the case
+        failed), ``failure`` (code or null), and ``seconds`` where they were kept.
 
     Raises:
         PredictionError: a case has no prediction, or two, or a prediction belongs to no case.
@@ -35,5 +36,11 @@ def scored_cases(cases: pa.Table, reference: pa.Table, answered: pa.Table, proto
         )
     row = pc.index_in(cases["case_id"], pa.array(answered["case_id"].to_pylist(), cases["case_id"].type))
     joined = join_strata(protocol, cases, reference)
-    joined = joined.append_column("score", scores(answered["level"].take(row), protocol.output.score))
-    return joined.append_column("failure", answered["failure"].take(row))
+    ordered = answered.take(row)
+    answers = columns(ordered, protocol.output.numbers)
+    for name, column in zip(protocol.answer_columns, answers, strict=True):
+        joined = joined.append_column(name, column)
+    joined = joined.append_column("failure", ordered["failure"])
+    if ordered["seconds"].null_count < ordered.num_rows:
+        joined = joined.append_column("seconds", ordered["seconds"])
+    return joined

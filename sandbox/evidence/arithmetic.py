@@ -55,7 +55,7 @@ def _find(results: Results) -> Iterator[str]:
 
 def _flow(results: Results) -> Iterator[str]:
     flow = results.flow
-    if flow.positives + flow.negatives != flow.cases or flow.answered + flow.failed != flow.cases:
+    if not _adds_up(flow.positives, flow.negatives, flow.cases) or flow.answered + flow.failed != flow.cases:
         yield "flow: the cases do not add up"
     if sum(item.cases for item in flow.failures) != flow.failed:
         yield "flow: the failures by code do not add up to the failed cases"
@@ -71,21 +71,28 @@ def _flow(results: Results) -> Iterator[str]:
 
 
 def _analysis(analysis: Analysis, results: Results, where: str) -> Iterator[str]:
-    if analysis.positives + analysis.negatives != analysis.n or not 0 <= analysis.patients <= analysis.n:
+    if (
+        not _adds_up(analysis.positives, analysis.negatives, analysis.n)
+        or not 0 <= analysis.patients <= analysis.n
+    ):
         yield f"{where}: the cases do not add up"
     for point in analysis.operating_points:
-        yield from _point(point, analysis.positives, analysis.negatives, f"{where}, {point.name}")
+        yield from _point(point, analysis, f"{where}, {_named(point)}")
     sums: dict[str, list[StratumResult]] = defaultdict(list)
     for stratum in analysis.strata:
         place = f"{where}, {stratum.attribute} = {stratum.level}"
         sums[stratum.attribute].append(stratum)
-        if stratum.positives + stratum.negatives != stratum.n or stratum.patients > stratum.n:
+        if not _adds_up(stratum.positives, stratum.negatives, stratum.n) or stratum.patients > stratum.n:
             yield f"{place}: the cases do not add up"
         for point in stratum.operating_points:
-            yield from _point(point, stratum.positives, stratum.negatives, f"{place}, {point.name}")
+            yield from _point(point, stratum, f"{place}, {_named(point)}")
     for attribute, levels in sums.items():
-        totals = (sum(s.n for s in levels), sum(s.positives for s in levels), sum(s.failures for s in levels))
-        if totals != (analysis.n, analysis.positives, results.flow.failed):
+        totals = (
+            sum(s.n for s in levels),
+            sum(s.positives or 0 for s in levels),
+            sum(s.failures for s in levels),
+        )
+        if totals != (analysis.n, analysis.positives or 0, results.flow.failed):
             yield f"{where}, {attribute}: the levels do not add up to all cases"
     roc = analysis.curves.roc
     auroc = next((e for e in analysis.estimates if e.metric == "auroc"), None)
@@ -93,9 +100,23 @@ def _analysis(analysis: Analysis, results: Results, where: str) -> Iterator[str]
         yield from _curve(roc, auroc, f"{where}, ROC curve")
 
 
-def _point(point: OperatingPointResult, positives: int, negatives: int, where: str) -> Iterator[str]:
+def _adds_up(positives: int | None, negatives: int | None, n: int) -> bool:
+    """Whether positives and negatives are all cases; a task without one binary target has neither."""
+    if positives is None or negatives is None:
+        return positives is None and negatives is None
+    return positives + negatives == n
+
+
+def _named(point: OperatingPointResult) -> str:
+    return point.name if point.subject is None else f"{point.name} of {point.subject}"
+
+
+def _point(point: OperatingPointResult, whole: Analysis | StratumResult, where: str) -> Iterator[str]:
     tp, fp, fn, tn = point.tp, point.fp, point.fn, point.tn
-    if min(tp, fp, fn, tn) < 0 or tp + fn != positives or fp + tn != negatives:
+    positives, negatives = tp + fn, fp + tn
+    # A label of a multilabel task may be unknown for some cases; the whole then has no such counts.
+    known = point.subject is not None and positives + negatives <= whole.n
+    if min(tp, fp, fn, tn) < 0 or not (known or (positives, negatives) == (whole.positives, whole.negatives)):
         yield f"{where}: the confusion counts do not add up to positives and negatives"
         return
     rates = {
@@ -139,7 +160,7 @@ def _estimate(estimate: Estimate, where: str) -> Iterator[str]:
         yield f"{where}: the interval does not hold the value"
     if low is not None and high is not None and low > high + slack:
         yield f"{where}: the interval is upside down"
-    if not (0 <= estimate.positives <= estimate.n and 0 <= estimate.patients <= estimate.n):
+    if not (0 <= (estimate.positives or 0) <= estimate.n and 0 <= estimate.patients <= estimate.n):
         yield f"{where}: more positives or patients than cases"
     if estimate.successes is None or value is None or estimate.n == 0:
         return

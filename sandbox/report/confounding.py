@@ -39,7 +39,7 @@ def prevalence(association: Association, analysis: Analysis, name: str) -> str:
     largest = sorted(association.levels, key=lambda level: -level.n)[:MOST_LEVELS]
     levels = sorted(largest, key=lambda level: -(level.prevalence.value or 0))
     inside = {row.level: row for row in analysis.strata if row.attribute == association.attribute}
-    overall_prevalence = analysis.positives / analysis.n if analysis.n else 0.0
+    overall_prevalence = (analysis.positives or 0) / analysis.n if analysis.n else 0.0
     height = TOP + ROW * len(levels) + 66
     share = Column(title="Prevalence of the target", overall=None, low=0.0)
     estimates = [

@@ -186,13 +186,18 @@ def _about_the_run(report: ReportInput) -> Iterator[Caution]:
         yield Caution(weight="alarm", title="Deviation from the protocol", text=deviation, anchor="verify")
     flow = report.results.flow
     if flow.failed:
-        positives = sum(failure.positives for failure in flow.failures)
+        kinds = ""
+        if flow.positives is not None:
+            positives = sum(failure.positives or 0 for failure in flow.failures)
+            kinds = (
+                f": {count(positives)} positive and {count(flow.failed - positives)} negative by the "
+                "reference standard"
+            )
         yield Caution(
             weight="caution",
             title=f"{count(flow.failed)} of {count(flow.cases)} cases got no valid answer",
             text=(
-                f"{percent(flow.failed, flow.cases)} of the cases: {count(positives)} positive and "
-                f"{count(flow.failed - positives)} negative by the reference standard. Both ways of counting "
+                f"{percent(flow.failed, flow.cases)} of the cases{kinds}. Both ways of counting "
                 "them stand side by side."
             ),
             anchor="failures",

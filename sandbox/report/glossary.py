@@ -11,25 +11,10 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Final
 
 from sandbox.bias_results import Bias
+from sandbox.report.definition import Method, Metric
+from sandbox.report.glossary_tasks import TASK_METHODS, TASK_METRICS
 from sandbox.report.text import words
 from sandbox.results import Estimate, Results
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
-    """Label of a metric, its definition in one sentence, and where the definition comes from."""
-
-    label: str
-    definition: str
-    source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
-    """Definition of an interval method in one or two sentences, and its source."""
-
-    definition: str
-    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +28,7 @@ class MethodUse:
 
 
 METRICS: Final[Mapping[str, Metric]] = {
+    **TASK_METRICS,
     "auroc": Metric(
         label="AUROC",
         definition=(
@@ -171,6 +157,7 @@ METRICS: Final[Mapping[str, Metric]] = {
 }
 
 METHODS: Final[Mapping[str, Method]] = {
+    **TASK_METHODS,
     "wilson": Method(definition="Score interval of a proportion.", source="Wilson 1927; Newcombe 1998"),
     "clopper-pearson": Method(
         definition="Exact binomial interval of a proportion, never narrower than stated.",

@@ -94,11 +94,14 @@ class FlowStep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceMethod:
-    """Cases whose reference standard was established by one method (pathology, consensus, report ...)."""
+    """Cases whose reference standard was established by one method (pathology, consensus, report ...).
+
+    ``positives`` is None unless the task has one binary target.
+    """
 
     method: str
     cases: int
-    positives: int
+    positives: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ def lowest(estimates: Iterable[Estimate | None]) -> float:
     return max(0.0, math.floor(min([0.5, *(v for v in known if v is not None)]) * 5) / 5)
 
 
-def counts(row: StratumResult | Analysis) -> tuple[int, int, int]:
+def counts(row: StratumResult | Analysis) -> tuple[int | None, int | None, int]:
     """Give positives, negatives and patients, in the order of the count columns."""
     return row.positives, row.negatives, row.patients
 
@@ -104,7 +104,7 @@ def row_text(
     figure: Figure,
     place: float,
     level: str,
-    counts: tuple[int, int, int],
+    counts: tuple[int | None, int | None, int],
     *,
     bold: bool = False,
     grey: bool = False,

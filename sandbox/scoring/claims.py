@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sandbox.protocol import THRESHOLD_METRICS, Minimum
+from sandbox.metric_catalogue import THRESHOLD_METRICS
+from sandbox.protocol import Minimum
 from sandbox.results import Estimate, OperatingPointResult, StratumResult, WorstStratum
 from sandbox.scoring.cases import ScoredCases
 from sandbox.scoring.estimates import Basis, basis_of, too_few
@@ -17,6 +18,10 @@ _RANKED_RATES = ("sensitivity", "specificity")
 def lacking(basis: Basis, minimum: Minimum, metric: str = "auroc") -> str | None:
     """Say in a sentence what ``basis`` lacks of the protocol's minimum for ``metric``, or None."""
     needs = []
+    if basis.positives is None:
+        if basis.patients < minimum.patients:
+            needs.append(f"{basis.patients} of at least {minimum.patients} patients")
+        return f"Too few to carry a claim: {', '.join(needs)}." if needs else None
     negatives = basis.n - basis.positives
     if metric != "specificity" and basis.positives < minimum.positives:
         needs.append(f"{basis.positives} of at least {minimum.positives} positive cases")

@@ -28,29 +28,33 @@ def analysed(rule: FailureRule, failed: Bools) -> Bools:
 
 
 def failure_rate(
-    failed: Bools, reference: Bools, patient: Integers, *, level: float, method: ProportionMethod
+    failed: Bools, reference: Bools | None, patient: Integers, *, level: float, method: ProportionMethod
 ) -> Estimate:
     """Share of cases that failed, out of all asked cases under either rule."""
     return proportion(
         "failure_rate",
         failed,
         patient,
-        positives=int(np.count_nonzero(reference)),
+        positives=None if reference is None else int(np.count_nonzero(reference)),
         level=level,
         method=method,
         empty="There is no case.",
     )
 
 
-def count_failures(codes: Sequence[str | None], reference: Bools) -> tuple[FailureCount, ...]:
-    """Failures by code, most frequent first, equal counts by name."""
+def count_failures(codes: Sequence[str | None], reference: Bools | None) -> tuple[FailureCount, ...]:
+    """Failures by code, most frequent first, equal counts by name.
+
+    Args:
+        codes: the failure code of each case, None where it was answered.
+        reference: True where the case is positive, in the same order; None when the task has no such truth.
+    """
     cases = Counter(code for code in codes if code is not None)
-    positives = Counter(
-        code
-        for code, positive in zip(codes, reference.tolist(), strict=True)
-        if code is not None and positive
-    )
+    positives: Counter[str] = Counter()
+    if reference is not None:
+        pairs = zip(codes, reference.tolist(), strict=True)
+        positives.update(code for code, positive in pairs if code is not None and positive)
     return tuple(
-        FailureCount(code=code, cases=number, positives=positives[code])
+        FailureCount(code=code, cases=number, positives=None if reference is None else positives[code])
         for code, number in sorted(cases.items(), key=lambda item: (-item[1], item[0]))
     )

@@ -70,7 +70,7 @@ def find_gaps(
         evaluation=evaluation,
         purpose=rule,
     )
-    score = protocol.output.score
+    score = protocol.score
     asked = outcomes(compacted, rule, cutoffs, probability=score.minimum == 0 and score.maximum == 1)
     references = [stratum.reference for stratum in protocol.strata]
     compared: list[list[StratumCompared]] = []

@@ -6,36 +6,26 @@ results for the same rows in any order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from sandbox.protocol import SCORE_ONLY_OVERALL, Protocol
-from sandbox.results import (
-    Analysis,
-    Curves,
-    Estimate,
-    FailureRule,
-    Flow,
-    OperatingPointResult,
-    Results,
-    StratumResult,
-)
-from sandbox.scoring import acceptance, calibration, failures, precision_recall, roc
-from sandbox.scoring.association import associate
-from sandbox.scoring.bootstrap import Seed
-from sandbox.scoring.cases import ScoredCases, count_patients
-from sandbox.scoring.claims import lacking, mark_claims, mark_points, worst_strata
-from sandbox.scoring.estimates import basis_of, undefined
-from sandbox.scoring.gaps import find_gaps
-from sandbox.scoring.operating_points import at_threshold
-from sandbox.scoring.store import Store, labelled_cases, make_store
-from sandbox.scoring.strata import Levels, composition
+from sandbox.metric_catalogue import TaskKind
+from sandbox.protocol import Protocol
+from sandbox.results import Flow, Results
+from sandbox.scoring import acceptance, failures
+from sandbox.scoring.binary import score_binary
+from sandbox.scoring.cases import Bools, count_patients
+from sandbox.scoring.scored_task import ScoredTask
+from sandbox.scoring.store import labelled_cases
+from sandbox.scoring.strata import composition
+from sandbox.truth import binary_truth
 
-_RULES: tuple[FailureRule, FailureRule] = ("worst_case", "excluded")
-_NOT_PROBABILITY = "The protocol does not declare the score as a probability (range 0 to 1)."
+_SCORERS: Mapping[TaskKind, Callable[[pa.Table, Protocol, str], ScoredTask]] = {
+    "binary": score_binary,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +41,11 @@ def score(table: pa.Table, protocol: Protocol, evaluation: str, steps: StepCount
     """Score one evaluation.
 
     Args:
-        table: one row a case: ``case_id`` (text, unique), ``patient_key`` (text), ``reference`` (0, 1 or
-        null:
-            no reference standard), ``score`` (number or null), ``failure`` (text or null; exactly one of
-            score and failure is null), and a column for each attribute in ``protocol.stratum_attributes``.
+        table: one row a case: ``case_id`` (text, unique), ``patient_key`` (text), the truth
+            (:func:`sandbox.truth.truth_columns`; null: no reference standard), ``score`` for a task with one
+            score, else ``answer:<name>`` for each number of the answer (null where the case failed), ``failure``
+            (text or null; null exactly where there is an answer), and a column for each attribute in
+            ``protocol.stratum_attributes``.
         protocol: the registered protocol.
         evaluation: the evaluation's identifier; it seeds every random stream.
         steps: counts of the steps before.
@@ -63,211 +54,53 @@ def score(table: pa.Table, protocol: Protocol, evaluation: str, steps: StepCount
         ScoringError: the table does not have this form, or no case has a reference standard.
     """
     labelled, unlabelled = labelled_cases(table, protocol)
-    store = make_store(labelled, protocol)
+    scored = _SCORERS[protocol.task.kind](labelled, protocol, evaluation)
     codes = labelled["failure"].to_pylist()
-    # These rest on answered cases, which are the same under both rules: made once.
-    calibrated = _overall_only(store.cases, protocol, evaluation)
-    analyses = tuple(_analyse(store, protocol, evaluation, rule, calibrated) for rule in _RULES)
-    chosen = next(analysis for analysis in analyses if analysis.failure_rule == protocol.failures)
+    chosen = next(analysis for analysis in scored.analyses if analysis.failure_rule == protocol.failures)
     criteria = acceptance.judge(chosen, protocol)
     steps = steps or StepCounts()
-    positives = int(np.count_nonzero(store.reference))
+    cases = scored.failed.size
+    positives = None if scored.reference is None else int(np.count_nonzero(scored.reference))
     return Results(
         evaluation=evaluation,
         protocol_name=protocol.name,
         protocol_digest=protocol.digest,
         task=protocol.task.kind,
-        target=protocol.task.target,
+        target=protocol.subject,
         unit=protocol.task.unit,
         level=protocol.intervals.level,
         flow=Flow(
             locked=steps.locked,
             staged=steps.staged,
             asked=steps.asked,
-            answered=int(np.count_nonzero(~store.failed)),
-            failed=int(np.count_nonzero(store.failed)),
-            failures=failures.count_failures(codes, store.reference),
+            answered=int(np.count_nonzero(~scored.failed)),
+            failed=int(np.count_nonzero(scored.failed)),
+            # In the order of the table, as the codes are; the scorer may have sorted its columns.
+            failures=failures.count_failures(codes, _positive(labelled, scored)),
             unlabelled=unlabelled,
-            cases=store.reference.size,
-            patients=count_patients(store.patient),
+            cases=cases,
+            patients=count_patients(scored.patient),
             positives=positives,
-            negatives=store.reference.size - positives,
+            negatives=None if positives is None else cases - positives,
         ),
-        composition=composition(store.levels, store.reference, store.patient),
+        composition=composition(scored.levels, scored.reference, scored.patient),
         chosen=protocol.failures,
-        analyses=analyses,
+        analyses=scored.analyses,
         acceptance=criteria,
         verdict=acceptance.overall_verdict(criteria),
-        notes=_notes(analyses, unlabelled),
+        notes=_notes(scored, unlabelled),
+        measure_unit=scored.measure_unit,
     )
 
 
-def _analyse(
-    store: Store, protocol: Protocol, evaluation: str, rule: FailureRule, calibrated: tuple[Estimate, ...]
-) -> Analysis:
-    entered = np.flatnonzero(failures.analysed(rule, store.failed))
-    everything = store.cases
-    cases = everything.where(entered)
-    level, method = protocol.intervals.level, protocol.intervals.proportion
-    points = _operating_points(cases, protocol)
-    overall = (*_estimates(cases, protocol), *calibrated)
-    failure_rate = failures.failure_rate(
-        store.failed, store.reference, store.patient, level=level, method=method
-    )
-    strata: list[StratumResult] = []
-    for levels in store.levels:
-        strata += _strata(everything, levels, protocol, rule)
-    return Analysis(
-        failure_rule=rule,
-        n=cases.n,
-        positives=cases.positives,
-        negatives=cases.negatives,
-        patients=count_patients(cases.patient),
-        sampling="clustered" if count_patients(cases.patient) < cases.n else "independent",
-        estimates=(*mark_claims(overall, cases, protocol.minimum), failure_rate),
-        operating_points=mark_points(points, cases, protocol.minimum),
-        curves=_curves(cases, protocol),
-        strata=tuple(strata),
-        associations=tuple(
-            associate(
-                cases,
-                levels.where(entered),
-                level=level,
-                method=method,
-                seed=Seed(
-                    evaluation=evaluation,
-                    metric="attribute_auroc",
-                    stratum=levels.name,
-                    purpose=f"shuffle-{rule}",
-                ),
-            )
-            for levels in store.levels
-            if cases.n
-        ),
-        worst=worst_strata(overall, points, strata),
-        bias=find_gaps(everything, store.levels, rule, _cutoffs(protocol), protocol, evaluation),
-    )
+def _positive(labelled: pa.Table, scored: ScoredTask) -> Bools | None:
+    """Truth of the labelled cases of a binary task, in the order of the table."""
+    return None if scored.reference is None else binary_truth(labelled)
 
 
-def _probability(protocol: Protocol) -> bool:
-    output = protocol.output.score
-    return output.minimum == 0 and output.maximum == 1
-
-
-def _clip(protocol: Protocol) -> float:
-    """Half a level of the score: what a score of 0 or 1 may have been before it was rounded."""
-    return 0.5 / (protocol.output.score.levels - 1)
-
-
-def _estimates(cases: ScoredCases, protocol: Protocol) -> tuple[Estimate, ...]:
-    """Estimate what every group of cases gets, the whole and each stratum alike."""
-    level = protocol.intervals.level
-    ranked = (roc.auroc(cases, level), precision_recall.average_precision(cases, level))
-    if _probability(protocol):
-        return (
-            *ranked,
-            calibration.brier(cases, level),
-            calibration.intercept(cases, level, _clip(protocol)),
-        )
-    basis = basis_of(cases, level)
-    return (
-        *ranked,
-        *(undefined(name, basis, "none", _NOT_PROBABILITY) for name in ("brier", "calibration_intercept")),
-    )
-
-
-def _overall_only(cases: ScoredCases, protocol: Protocol, evaluation: str) -> tuple[Estimate, ...]:
-    level = protocol.intervals.level
-    if not _probability(protocol):
-        basis = basis_of(cases, level)
-        return tuple(undefined(name, basis, "none", _NOT_PROBABILITY) for name in sorted(SCORE_ONLY_OVERALL))
-    seed = Seed(evaluation=evaluation, metric="expected_calibration_error")
-    replicates = protocol.intervals.bootstrap_replicates
-    return (
-        calibration.slope(cases, level, _clip(protocol)),
-        calibration.expected_calibration_error(cases, level, seed, replicates),
-    )
-
-
-def _cutoffs(protocol: Protocol) -> tuple[tuple[str, float], ...]:
-    """Name and lowest positive score of each operating point."""
-    output = protocol.output.score
-    # Far below one level of the score: 0.1 + 0.2 must reach a threshold of 0.3.
-    tolerance = 1e-9 * (output.maximum - output.minimum)
-    return tuple((point.name, point.threshold - tolerance) for point in protocol.operating_points)
-
-
-def _operating_points(cases: ScoredCases, protocol: Protocol) -> tuple[OperatingPointResult, ...]:
-    return tuple(
-        at_threshold(
-            cases,
-            point.name,
-            point.threshold,
-            level=protocol.intervals.level,
-            method=protocol.intervals.proportion,
-            tolerance=point.threshold - cutoff,
-        )
-        for point, (_, cutoff) in zip(protocol.operating_points, _cutoffs(protocol), strict=True)
-    )
-
-
-def _curves(cases: ScoredCases, protocol: Protocol) -> Curves:
-    level = protocol.intervals.level
-    if cases.positives == 0 or cases.negatives == 0:
-        return Curves(
-            roc=None,
-            precision_recall=None,
-            calibration=None,
-            reason="Curves need a positive and a negative case.",
-        )
-    answered = bool((~cases.failed).any())
-    reason = None if _probability(protocol) else _NOT_PROBABILITY
-    if not answered:
-        reason = "No case was answered."
-    return Curves(
-        roc=roc.roc_curve(cases, level),
-        precision_recall=precision_recall.precision_recall_curve(cases) if answered else None,
-        calibration=calibration.calibration_curve(cases, level)
-        if _probability(protocol) and answered
-        else None,
-        reason=reason,
-    )
-
-
-def _strata(
-    everything: ScoredCases, levels: Levels, protocol: Protocol, rule: FailureRule
-) -> list[StratumResult]:
-    level, method = protocol.intervals.level, protocol.intervals.proportion
-    found = []
-    for name, members in zip(levels.names, levels.slices(), strict=True):
-        asked = everything.where(members)
-        cases = asked.where(failures.analysed(rule, asked.failed))
-        lack = lacking(basis_of(cases, level), protocol.minimum)
-        rate = failures.failure_rate(asked.failed, asked.reference, asked.patient, level=level, method=method)
-        found.append(
-            StratumResult(
-                attribute=levels.name,
-                level=name,
-                n=cases.n,
-                positives=cases.positives,
-                negatives=cases.negatives,
-                patients=count_patients(cases.patient),
-                failures=int(np.count_nonzero(asked.failed)),
-                estimates=(*mark_claims(_estimates(cases, protocol), cases, protocol.minimum), rate),
-                operating_points=mark_points(_operating_points(cases, protocol), cases, protocol.minimum),
-                status="too_few" if lack else "ok",
-                reason=lack,
-            )
-        )
-    return found
-
-
-def _notes(analyses: Sequence[Analysis], unlabelled: int) -> tuple[str, ...]:
-    notes = [
-        "Failed cases have no score: calibration intercept, slope, error and curve rest on answered cases.",
-        "The worst stratum is the lowest of several estimates, partly by chance; read its interval.",
-    ]
-    if any(analysis.sampling == "clustered" for analysis in analyses):
+def _notes(scored: ScoredTask, unlabelled: int) -> tuple[str, ...]:
+    notes = list(scored.notes)
+    if any(analysis.sampling == "clustered" for analysis in scored.analyses):
         notes.append("Some patients have several cases; intervals named clustered allow for that.")
     if unlabelled:
         notes.append(f"{unlabelled} cases have no reference standard and enter no analysis.")

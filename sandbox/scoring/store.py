@@ -13,6 +13,7 @@ from sandbox.protocol import Protocol
 from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases
 from sandbox.scoring.failures import worst_case_scores
 from sandbox.scoring.strata import Levels, protocol_levels
+from sandbox.truth import any_known, truth_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,9 @@ def labelled_cases(table: pa.Table, protocol: Protocol) -> tuple[pa.Table, int]:
     Raises:
         ScoringError: the table does not have the form that :func:`score.score` describes.
     """
-    wanted = ("case_id", "patient_key", "reference", "score", "failure", *protocol.stratum_attributes)
+    truths, answers = truth_columns(protocol), protocol.answer_columns
+    repeats = (protocol.task.repeats,) if protocol.task.repeats else ()
+    wanted = ("case_id", "patient_key", *truths, *answers, "failure", *protocol.stratum_attributes, *repeats)
     missing = [name for name in wanted if name not in table.column_names]
     if missing:
         raise ScoringError(f"the scored cases lack the columns {', '.join(missing)}; join them first")
@@ -50,26 +53,43 @@ def labelled_cases(table: pa.Table, protocol: Protocol) -> tuple[pa.Table, int]:
         raise ScoringError("a case_id is missing or occurs twice in the scored cases; join them again")
     if table["patient_key"].null_count:
         raise ScoringError("a scored case has no patient_key; every case belongs to one patient")
-    reference = table["reference"].drop_null()
-    if pc.any(pc.invert(pc.is_in(pc.cast(reference, pa.float64()), pa.array([0.0, 1.0])))).as_py():
-        raise ScoringError("the reference standard of a binary task must be 0, 1 or missing")
-    labelled = table.filter(pc.is_valid(table["reference"])).sort_by("case_id")
+    for name in truths:
+        _check_truth(table[name].drop_null(), protocol)
+    labelled = table.filter(any_known(table, truths)).sort_by("case_id")
     if labelled.num_rows == 0:
         raise ScoringError(
             "no scored case has a reference standard; check the target that the protocol names"
         )
-    answered, failed = pc.is_valid(labelled["score"]), pc.is_valid(labelled["failure"])
-    if pc.any(pc.invert(pc.xor(answered, failed))).as_py():
-        raise ScoringError("a case must have either a score or a failure code, never both or neither")
-    values = pc.cast(labelled["score"], pa.float64())
-    if pc.any(pc.is_nan(values)).as_py():
-        raise ScoringError("a score is NaN; an answer that is not a number is a failure")
-    output, span = protocol.output.score, pc.min_max(values).as_py()
-    if span["min"] is not None and not output.minimum <= span["min"] <= span["max"] <= output.maximum:
-        raise ScoringError(
-            "a score lies outside the range that the protocol declares; type the answers first"
-        )
+    failed = pc.is_valid(labelled["failure"])
+    for name, number in zip(answers, protocol.output.numbers, strict=True):
+        if pc.any(pc.invert(pc.xor(pc.is_valid(labelled[name]), failed))).as_py():
+            raise ScoringError("a case must have either a score or a failure code, never both or neither")
+        values = pc.cast(labelled[name], pa.float64())
+        if pc.any(pc.is_nan(values)).as_py():
+            raise ScoringError("a score is NaN; an answer that is not a number is a failure")
+        span = pc.min_max(values).as_py()
+        if span["min"] is not None and not number.minimum <= span["min"] <= span["max"] <= number.maximum:
+            raise ScoringError(
+                "a score lies outside the range that the protocol declares; type the answers first"
+            )
     return labelled, table.num_rows - labelled.num_rows
+
+
+def _check_truth(known: pa.ChunkedArray, protocol: Protocol) -> None:
+    """Refuse a truth that is not what the kind of task takes; null stands for no truth and is left out."""
+    numbers = pc.cast(known, pa.float64())
+    if protocol.output.value is not None:
+        if not pc.all(pc.is_finite(numbers)).as_py() and len(known):
+            raise ScoringError("the reference standard of a measurement must be finite numbers or missing")
+        return
+    part = protocol.output.classes or protocol.output.grades
+    count = 2 if part is None or protocol.task.kind == "multilabel" else len(part.names)
+    allowed = pa.array([float(index) for index in range(count)])
+    if pc.any(pc.invert(pc.is_in(numbers, allowed))).as_py():
+        texts = "0, 1" if count == 2 else f"0 to {count - 1}"
+        raise ScoringError(
+            f"the reference standard of a {protocol.task.kind} task must be {texts} or missing"
+        )
 
 
 def make_store(table: pa.Table, protocol: Protocol) -> Store:

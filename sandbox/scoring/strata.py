@@ -146,15 +146,17 @@ def _stratum_levels(stratum: Stratum, single: Mapping[str, Levels]) -> Levels:
     return cross([single[attribute] for attribute in stratum.attributes], stratum.name)
 
 
-def composition(levels: Sequence[Levels], reference: Bools, patient: Integers) -> tuple[LevelCount, ...]:
-    """Cases, patients and positives in each level of each stratum."""
-    n = reference.size
+def composition(
+    levels: Sequence[Levels], reference: Bools | None, patient: Integers
+) -> tuple[LevelCount, ...]:
+    """Cases, patients and, where the task has them, positives in each level of each stratum."""
+    n = patient.size
     codes, _ = compact(patient)
     found = []
     for stratum in levels:
         size = len(stratum.names)
         cases = np.bincount(stratum.codes, minlength=size)
-        positives = np.bincount(stratum.codes[reference], minlength=size)
+        positives = None if reference is None else np.bincount(stratum.codes[reference], minlength=size)
         pairs = np.unique(codes * size + stratum.codes) % size
         patients = np.bincount(pairs, minlength=size)
         found += [
@@ -163,7 +165,7 @@ def composition(levels: Sequence[Levels], reference: Bools, patient: Integers) -
                 level=name,
                 cases=int(cases[index]),
                 patients=int(patients[index]),
-                positives=int(positives[index]),
+                positives=None if positives is None else int(positives[index]),
                 share=float(cases[index] / n),
             )
             for index, name in enumerate(stratum.names)

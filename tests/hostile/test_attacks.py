@@ -23,7 +23,7 @@ from runners.limits import KIB, MIB, Limits
 from runners.posture import Posture
 from runners.worker import CaseInput, run_cases
 from sandbox.predictions import level
-from sandbox.protocol import Output
+from sandbox.output_schema import ScoreOutput
 
 pytestmark = pytest.mark.engine
 
@@ -229,7 +229,7 @@ def test_further_answers_count_for_nobody(ask, attack, name):
 def test_low_bits_carry_nothing(ask, attack):
     attack("answers", "hidden low bits", "scores are kept as levels that the protocol declares")
     outcomes, _ = ask(["low_bits_a", "low_bits_b", "low_bits_b-2"], {})
-    scale = Output().score
+    scale = ScoreOutput().numbers[0]
     assert len({level(outcome.answer["score"], scale) for outcome in outcomes.values()}) == 1
 
 
@@ -252,7 +252,7 @@ def channels(ask):
 
 def vendor_side(outcome):
     """What is kept of a case beyond the host: the columns of predictions.parquet, and the code's sentence."""
-    answered = None if outcome.answer is None else level(outcome.answer["score"], Output().score)
+    answered = None if outcome.answer is None else level(outcome.answer["score"], ScoreOutput().numbers[0])
     return answered, outcome.failure, outcome.failure and outcome.failure.sentence
 
 

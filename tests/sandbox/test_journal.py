@@ -7,7 +7,7 @@ from sandbox.journal import Ended, Journal
 
 
 def ended(case, level=3):
-    return Ended(case_id=case, level=level, failure=None, seconds=0.5, container="1.1")
+    return Ended(case_id=case, levels=[level], failure=None, seconds=0.5, container="1.1")
 
 
 def test_what_was_appended_is_there_again(tmp_path):
@@ -40,6 +40,6 @@ def test_a_damaged_line_is_told_with_its_number(tmp_path):
         journal.append(ended("a"))
         journal.append(ended("b"))
     lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(lines[0].replace(b'"level":3', b'"lovel":3') + lines[1])
+    path.write_bytes(lines[0].replace(b'"levels":[3]', b'"lovels":[3]') + lines[1])
     with pytest.raises(EvaluationError, match="Line 1"):
         Journal(path)

@@ -109,7 +109,7 @@ def test_the_digest_covers_meaning_not_layout(tmp_path):
         (FULL.replace("metric: auroc", "metric: sensitivity"), r"sensitivity needs an operating_point"),
         (FULL.replace("attribute: sex, level", "attribute: site, level"), r"is not a declared stratum"),
         (FULL.replace("metric: auroc", "metric: auroc, operating_point: half"), r"does not go with auroc"),
-        (MINIMAL.replace("binary", "detection"), r":4: task\.kind: must be 'binary'"),
+        (MINIMAL.replace("binary", "regression"), r":4: task\.kind: must be 'binary', 'multiclass'"),
         (MINIMAL.replace("title: Test\n", ""), r"title: is missing"),
         (MINIMAL.replace("protocol/1", "protocol/9"), r":1: proctor: must be 'protocol/1'"),
     ],
