@@ -216,12 +216,12 @@ FILE_COLUMNS: tuple[str, ...] = (
     "sha256",
     "status",
     "defect",
-    "pixel_sha256",
+    "pixel_sample",
     "preamble",
     "transfer_syntax_uid",
     "patient_age_source",
 )
-"""Columns about the file as a whole, in front of the attributes."""
+"""Columns about the file as a whole, in front of the attributes; for ``pixel_sample`` see ``pixel_value``."""
 
 
 def row_columns() -> tuple[str, ...]:

@@ -116,9 +116,9 @@ def warn(
 
 
 def _image_rows(index: pa.Table) -> list[dict[str, Any]]:
-    columns = ["path", "status", "pixel_sha256", "burned_in_annotation", "number_of_frames", *_GROUP]
+    columns = ["path", "status", "pixel_sample", "burned_in_annotation", "number_of_frames", *_GROUP]
     rows = index.select(columns).sort_by("path").to_pylist()
-    return [row for row in rows if row["status"] == "ok" and row["pixel_sha256"] is not None]
+    return [row for row in rows if row["status"] == "ok" and row["pixel_sample"] is not None]
 
 
 def _by_attribute(rows: Sequence[dict[str, Any]]) -> list[BurnedInWarning]:

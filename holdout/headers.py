@@ -1,4 +1,4 @@
-"""One file to one index row: hash of all bytes, hash of the pixel data value, attributes, and what is wrong.
+"""One file to one index row: hash of all bytes, sample of the pixel data value, attributes, and what is wrong.
 
 Runs in a bounded child process. The quick walk (``elements``) reads what is plain, pydicom what is odd; both
 give the same raw values. Pixels are hashed where they lie and never decoded.
@@ -11,6 +11,8 @@ import mmap
 import os
 import stat
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
@@ -31,6 +33,7 @@ from holdout.elements import (
     walk_meta,
 )
 from holdout.listing import Found
+from holdout.pixel_value import PixelValue, bytes_at, digest
 from holdout.written_values import written
 
 STATUSES = (
@@ -54,7 +57,6 @@ Row = tuple[object, ...]
 """Values of one row in the order of ``attributes.row_columns()``."""
 
 READ_AT_ONCE = 8 << 20
-_HASHED_AT_ONCE = 4 << 20
 _INTEGERS = tuple(attribute.column for attribute in ATTRIBUTES if attribute.kind is Kind.INTEGER)
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 _UID_CHARACTERS = frozenset("0123456789.")
@@ -123,61 +125,127 @@ def defect_row(path: str, size: int | None, status: str, sentence: str, *, sha25
     return (*file_part, *attribute_values(None)[0])
 
 
-def _read_open(descriptor: int, path: str, size: int, limits: ReadLimits) -> Row:
+def pixel_sha256(folder: str, limits: ReadLimits, path: str) -> str | None:
+    """SHA-256 (hex) of the pixel data value of a file that ``read_header`` reads; None when it has none whole.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+        ValueError: it cannot be read as a data set (any more).
+    """
+    descriptor = os.open(f"{folder}/{path}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        with _contents(descriptor, size, limits) as buffer:
+            found = _examined(buffer, descriptor, size, limits)
+            value = found.pixel_value(buffer, descriptor)
+            return None if value is None else value.sha256()
+    except _DefectError as error:
+        raise ValueError(error.sentence) from error
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _contents(descriptor: int, size: int, limits: ReadLimits) -> Iterator[Buffer]:
     if size <= READ_AT_ONCE:
         with os.fdopen(os.dup(descriptor), "rb", buffering=0) as stream:
-            data = stream.read(size)
-        if len(data) != size:
-            return defect_row(path, size, "unreadable", "The file changed while it was read.")
-        return _row(data, descriptor, path, size, limits)
+            yield stream.read(size)
+        return
     # Larger files are mapped, so that pixels are never held; the header of a giant must lie near its start.
     with mmap.mmap(descriptor, min(size, limits.memory_bytes // 2), prot=mmap.PROT_READ) as mapped:
-        return _row(mapped, descriptor, path, size, limits)
+        yield mapped
 
 
-def _row(buffer: Buffer, descriptor: int, path: str, size: int, limits: ReadLimits) -> Row:
-    sha256 = _digest(buffer, descriptor, 0, size)
-    try:
-        data_set, data, odd = _data_set(buffer, descriptor, size, limits)
-    except _DefectError as error:
-        return defect_row(path, size, error.status, error.sentence, sha256=sha256)
+def _read_open(descriptor: int, path: str, size: int, limits: ReadLimits) -> Row:
+    with _contents(descriptor, size, limits) as buffer:
+        if isinstance(buffer, bytes) and len(buffer) != size:
+            return defect_row(path, size, "unreadable", "The file changed while it was read.")
+        return _row(buffer, descriptor, path, size, limits)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Examined:
+    """A data set that was read: its attributes, and what its pixel data element was found to be.
+
+    ``data`` are the bytes in which the pixels lie: those of the file, or what a deflated file inflates to.
+    """
+
+    data_set: DataSet
+    data: Buffer
+    odd: OddDataSetError | None
+    syntax: str
+    attributes: list[object]
+    named: dict[str, object]
+    finding: pixel_element.PixelFinding | None
+
+    def pixel_value(self, buffer: Buffer, descriptor: int) -> PixelValue | None:
+        """Where the pixel data value lies; None when there is none, or its end is missing."""
+        if self.data_set.pixel is None or self.finding is None or self.finding.length is None:
+            return None
+        return PixelValue(
+            data=self.data,
+            descriptor=descriptor if self.data is buffer else None,
+            start=self.data_set.pixel.start,
+            length=self.finding.length,
+        )
+
+
+def _examined(buffer: Buffer, descriptor: int, size: int, limits: ReadLimits) -> _Examined:
+    data_set, data, odd = _data_set(buffer, descriptor, size, limits)
     syntax = normalise.identifier(data_set.meta.get(0x00020010))
     attributes, named = attribute_values(data_set)
-    defect = _header_defect(data_set, named, odd)
-    pixel_sha256 = None
+    finding = None
     if data_set.pixel is not None:
         numbers = {name: value if isinstance(value := named[name], int) else None for name in _INTEGERS}
-        data_size = size if data is buffer else len(data)
         finding = pixel_element.examine(
             data_set.pixel,
-            data_size,
-            _peek(data, None if data is not buffer else descriptor),
+            size if data is buffer else len(data),
+            bytes_at(data, descriptor if data is buffer else None),
             transfer_syntax_uid=syntax,
             numbers=numbers,
             photometric_interpretation=str(named["photometric_interpretation"]),
             big_endian=data_set.big_endian,
         )
-        if finding.length is not None:
-            source = None if data is not buffer else descriptor
-            pixel_sha256 = _digest(data, source, data_set.pixel.start, finding.length)
-            if (
-                defect is None
-                and data_set.pixel.length is not None
-                and ends_inside_element(
-                    data,
-                    data_set.pixel.start + finding.length,
-                    implicit=data_set.implicit,
-                    big_endian=data_set.big_endian,
-                )
-            ):
-                defect = "truncated", "The data set ends inside an element behind the pixel data."
-        if finding.defect is not None and (defect is None or finding.defect[0] == "truncated"):
-            defect = finding.defect
+    return _Examined(
+        data_set=data_set,
+        data=data,
+        odd=odd,
+        syntax=syntax,
+        attributes=attributes,
+        named=named,
+        finding=finding,
+    )
+
+
+def _row(buffer: Buffer, descriptor: int, path: str, size: int, limits: ReadLimits) -> Row:
+    sha256 = digest(buffer, descriptor, 0, size)
+    try:
+        found = _examined(buffer, descriptor, size, limits)
+    except _DefectError as error:
+        return defect_row(path, size, error.status, error.sentence, sha256=sha256)
+    defect = _header_defect(found.data_set, found.named, found.odd)
+    value = found.pixel_value(buffer, descriptor)
+    if value is not None and defect is None:
+        defect = _defect_behind(found, value)
+    of_pixels = None if found.finding is None else found.finding.defect
+    if of_pixels is not None and (defect is None or of_pixels[0] == "truncated"):
+        defect = of_pixels
     status, sentence = defect or ("ok", None)
+    sample = None if value is None else value.sample()
     preamble = has_prefix(buffer) and any(buffer[:128])
-    source_of_age = _age_source(named)
-    file_part = (path, size, sha256, status, sentence, pixel_sha256, preamble, syntax, source_of_age)
-    return (*file_part, *attributes)
+    source_of_age = _age_source(found.named)
+    file_part = (path, size, sha256, status, sentence, sample, preamble, found.syntax, source_of_age)
+    return (*file_part, *found.attributes)
+
+
+def _defect_behind(found: _Examined, value: PixelValue) -> tuple[str, str] | None:
+    pixel, data_set = found.data_set.pixel, found.data_set
+    if pixel is None or pixel.length is None:
+        return None
+    end = value.start + value.length
+    if ends_inside_element(found.data, end, implicit=data_set.implicit, big_endian=data_set.big_endian):
+        return "truncated", "The data set ends inside an element behind the pixel data."
+    return None
 
 
 def _age_source(named: dict[str, object]) -> str:
@@ -291,32 +359,6 @@ def _header_defect(
     if modality is not None and named["modality"] not in (modality, unknown):
         return "inconsistent", f"The SOP class is for modality {modality}, but Modality says otherwise."
     return None
-
-
-def _peek(data: Buffer, descriptor: int | None) -> pixel_element.Peek:
-    def peek(offset: int, count: int) -> bytes:
-        if offset + count <= len(data) or descriptor is None:
-            return data[offset : offset + count]
-        return os.pread(descriptor, count, offset)
-
-    return peek
-
-
-def _digest(data: Buffer, descriptor: int | None, start: int, length: int) -> str:
-    """SHA-256 (hex) of ``length`` bytes, from the buffer where it reaches and from the file beyond."""
-    digest = hashlib.sha256()
-    end = start + length
-    with memoryview(data) as view:
-        for offset in range(start, min(end, len(data)), _HASHED_AT_ONCE):
-            digest.update(view[offset : min(offset + _HASHED_AT_ONCE, end)])
-    position = max(start, len(data))
-    while descriptor is not None and position < end:
-        part = os.pread(descriptor, min(_HASHED_AT_ONCE, end - position), position)
-        if not part:
-            break
-        digest.update(part)
-        position += len(part)
-    return digest.hexdigest()
 
 
 assert len(FILE_COLUMNS) == 9, "the file part of a row is written out in this module"

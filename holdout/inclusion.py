@@ -22,7 +22,7 @@ from holdout.partition import HOLDOUT
 from holdout.view_attributes import STAGED_SOP_CLASSES, STAGED_TRANSFER_SYNTAXES
 
 SHOWN = 5
-_NEEDED = ("path", "status", "patient_id", "sop_class_uid", "transfer_syntax_uid", "pixel_sha256")
+_NEEDED = ("path", "status", "patient_id", "sop_class_uid", "transfer_syntax_uid", "pixel_sample")
 
 ANOTHER_PART = "another_part"
 NO_PIXELS = "no_pixels"
@@ -146,7 +146,7 @@ def select(
     for code, paths in _unusable(rows, gone).items():
         forbid(code, f"{len(paths)} files are {code.replace('_', ' ')} (first: {paths[0]})", paths)
     for row in rows:
-        if row["path"] not in gone and row["status"] == "ok" and row["pixel_sha256"] is None:
+        if row["path"] not in gone and row["status"] == "ok" and row["pixel_sample"] is None:
             leave(row["path"], NO_PIXELS)
     for code, images in _not_stageable(rows, gone).items():
         forbid(code, f"{len(images)} files have an {code.replace('_', ' ')} (first: {images[0]})", images)

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from holdout.attributes import BY_COLUMN, Kind, row_columns
 from holdout.errors import HoldoutIndexError
 
-INDEX_VERSION = "proctor/index/1"
+INDEX_VERSION = "proctor/index/2"
 ROWS_PER_GROUP = 20_000
 _VERSION_KEY = b"proctor"
 _SPECIAL_TYPES = {"size": pa.int64(), "preamble": pa.bool_()}

@@ -17,6 +17,7 @@ import pyarrow as pa
 from holdout.bounded import Failure
 from holdout.decoding import DecodingLimits, decoded_digests
 from holdout.normalise import UNKNOWN
+from holdout.pixel_equality import pixel_hashes, pixel_identities
 
 Progress = Callable[[int, int | None], None]
 Severity = Literal["refuse", "note"]
@@ -31,7 +32,7 @@ DECLARED = "declared_training"
 NOT_COMPARED = "not_compared"
 
 MOST_DECODED = 2000
-_IDENTITY = ("path", "status", "patient_id", "sop_instance_uid", "sha256", "pixel_sha256")
+_IDENTITY = ("path", "status", "patient_id", "sop_instance_uid", "sha256", "pixel_sample")
 _ENCODING = ("transfer_syntax_uid",)
 _GEOMETRY = ("rows", "columns", "number_of_frames", "samples_per_pixel", "bits_allocated")
 _NOT_INSTANCES = frozenset({"empty", "not_dicom", "directory", "link", "not_a_file"})
@@ -55,8 +56,8 @@ class Leak:
 
 def find_leaks(
     index: pa.Table,
+    source: Path,
     *,
-    source: Path | None = None,
     parts: Sequence[str] | None = None,
     declared: Collection[str] = (),
     limits: DecodingLimits | None = None,
@@ -66,21 +67,30 @@ def find_leaks(
     """Find leaks that touch the hold-out, in the order of kinds and paths.
 
     Args:
-        index: an index, or several concatenated (a second one under another prefix of ``path``).
-        source: the folder of the files; needed to compare decoded pixels where transfer syntaxes differ.
+        index: an index, or several concatenated (each under its folder's prefix of ``path``).
+        source: the folder of the files, read again where samples of pixels tie, where transfer syntaxes
+            differ, and for ``declared``.
         parts: part of each row ('holdout', 'development', or another); all hold-out when None. Rows of part
             'unknown' are nowhere and leak nothing.
         declared: SHA-256 (hex) of files or of pixel data values that a vendor declares as training data.
         limits: bounds for decoding one file.
         most_decoded: most files that are decoded; a note says how many were left out.
-        progress: called with (files decoded, files to decode).
+        progress: called with (files read again, files to read again), from the start for each kind of reading.
+
+    Raises:
+        LeakageError: a file that must be read again is not what was ingested.
     """
     rows = _rows(index, parts)
+    identities = pixel_identities(
+        [row for row in rows if row["status"] not in _NOT_INSTANCES], source, progress=progress
+    )
+    for row in rows:
+        row["pixels"] = identities.get(row["path"])
     leaks = [*_patients(rows), *_equal(rows, "sop_instance_uid", SOP_INSTANCE, "share a SOP Instance UID")]
     leaks += _equal(rows, "sha256", BYTE_EQUAL, "are equal byte for byte")
     distinct = "have equal pixels under different SOP Instance UIDs"
-    leaks += _equal(rows, "pixel_sha256", PIXEL_EQUAL, distinct, distinct="sop_instance_uid")
-    leaks += _declared(rows, frozenset(value.strip().lower() for value in declared))
+    leaks += _equal(rows, "pixels", PIXEL_EQUAL, distinct, distinct="sop_instance_uid")
+    leaks += _declared(rows, frozenset(value.strip().lower() for value in declared), source, progress)
     leaks += _decoded(rows, source, limits, most_decoded, progress)
     return leaks
 
@@ -148,11 +158,16 @@ def _group_leak(members: list[_Row], kind: str, what: str) -> Iterator[Leak]:
     )
 
 
-def _declared(rows: Iterable[_Row], declared: frozenset[str]) -> Iterator[Leak]:
-    for row in rows:
-        if row["part"] != HOLDOUT:
-            continue
-        by_file, by_pixels = row["sha256"] in declared, row["pixel_sha256"] in declared
+def _declared(
+    rows: Iterable[_Row], declared: frozenset[str], source: Path, progress: Progress | None
+) -> Iterator[Leak]:
+    if not declared:
+        return
+    here = [row for row in rows if row["part"] == HOLDOUT]
+    unknown = [row["path"] for row in here if row["pixels"] is not None and row["sha256"] not in declared]
+    hashes = pixel_hashes(unknown, source, progress=progress)
+    for row in here:
+        by_file, by_pixels = row["sha256"] in declared, hashes.get(row["path"]) in declared
         if by_file or by_pixels:
             what = "file" if by_file else "image's pixel data"
             yield Leak(
@@ -166,7 +181,7 @@ def _declared(rows: Iterable[_Row], declared: frozenset[str]) -> Iterator[Leak]:
 
 def _decoded(
     rows: Sequence[_Row],
-    source: Path | None,
+    source: Path,
     limits: DecodingLimits | None,
     most_decoded: int,
     progress: Progress | None,
@@ -175,10 +190,10 @@ def _decoded(
     candidates = _candidates(rows)
     if not candidates:
         return
-    chosen = candidates[:most_decoded] if source is not None else []
+    chosen = candidates[:most_decoded]
     by_digest: dict[tuple[Any, ...], list[_Row]] = defaultdict(list)
     failed: list[_Row] = []
-    if source is not None and chosen:
+    if chosen:
         results = decoded_digests((source / row["path"] for row in chosen), limits)
         for done, (row, (_, result)) in enumerate(zip(chosen, results, strict=True), start=1):
             if isinstance(result, Failure):
@@ -188,7 +203,7 @@ def _decoded(
             if progress is not None:
                 progress(done, len(chosen))
     for members in by_digest.values():
-        if len({row["pixel_sha256"] for row in members}) > 1:
+        if len({row["pixels"] for row in members}) > 1:
             what = "have equal decoded pixels under different transfer syntaxes"
             yield from _group_leak(members, DECODED_EQUAL, what)
     left = [*failed, *candidates[len(chosen) :]]
@@ -206,10 +221,10 @@ def _candidates(rows: Iterable[_Row]) -> list[_Row]:
     """Return a file for each distinct pixel value of a geometry that several transfer syntaxes share."""
     groups: dict[tuple[Any, ...], dict[tuple[str, str], _Row]] = defaultdict(dict)
     for row in rows:
-        if row["status"] == "ok" and row["pixel_sha256"] is not None:
+        if row["status"] == "ok" and row["pixels"] is not None:
             geometry = tuple(row[column] or 0 for column in _GEOMETRY)
             # Equal values are known already; what stands for them is the hold-out's file where there is one.
-            key = (row["pixel_sha256"], row["part"])
+            key = (row["pixels"], row["part"])
             groups[geometry].setdefault(key, row)
     chosen = [
         row

@@ -95,7 +95,7 @@ def lock(
         index = index.append_column(column, values)
 
     def leaks_of(table: pa.Table, parts: Sequence[str]) -> Sequence[Leak]:
-        return find_leaks(table, source=source, parts=parts, declared=declared)
+        return find_leaks(table, source, parts=parts, declared=declared)
 
     selection = select(index, parts=parts, exclusions=exclusions, leaks_of=leaks_of)
     selection.check()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import struct
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pydicom
@@ -20,19 +18,8 @@ from holdout.bounded import Failure
 from holdout.decoding import DecodedImage, DecodingLimits, decode, decode_all, decoded_digests
 from holdout.errors import DecodingError
 from holdout.headers import ReadLimits, read_header
-
-
-def sibling(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-zoo = sibling("zoo")
-dicom_file = sibling("dicom_files").dicom_file
+from tests.holdout import zoo
+from tests.holdout.dicom_files import dicom_file
 
 
 def test_decoded_pixels_are_the_written_ones(tmp_path: Path) -> None:

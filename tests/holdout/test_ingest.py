@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections import Counter
 from pathlib import Path
@@ -16,19 +15,8 @@ from holdout.errors import IngestError
 from holdout.headers import STATUSES, ReadLimits
 from holdout.index import read_index, schema
 from holdout.ingest import ingest
-
-
-def _sibling(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-zoo = _sibling("zoo")
-dicom_file = _sibling("dicom_files").dicom_file
+from tests.holdout import zoo
+from tests.holdout.dicom_files import dicom_file
 
 
 def rows_of(index: Path) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +12,11 @@ import pytest
 from pydicom.uid import RLELossless
 
 from holdout import leakage
+from holdout.errors import LeakageError
 from holdout.index import read_index
 from holdout.ingest import ingest
 from holdout.leakage import find_leaks
-
-
-def _sibling(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-dicom_file = _sibling("dicom_files").dicom_file
+from tests.holdout.dicom_files import dicom_file
 
 
 def image(folder: Path, name: str, patient: str, seed: int, **changes: Any) -> Path:
@@ -49,7 +39,7 @@ def leaks(folder: Path, parts: dict[str, str] | None = None, **more: Any) -> dic
     ingest(folder, index_path, processes=1)
     index: pa.Table = read_index(index_path)
     chosen = None if parts is None else [parts.get(path, "holdout") for path in index["path"].to_pylist()]
-    return {leak.kind: leak for leak in find_leaks(index, source=folder, parts=chosen, **more)}
+    return {leak.kind: leak for leak in find_leaks(index, folder, parts=chosen, **more)}
 
 
 def test_clean_data_have_no_leak(folder: Path) -> None:
@@ -102,12 +92,31 @@ def test_images_that_a_vendor_declares(folder: Path) -> None:
     index_path = folder.parent / "index.parquet"
     ingest(folder, index_path, processes=1)
     rows = read_index(index_path).to_pylist()
-    by_file = find_leaks(read_index(index_path), declared=[rows[0]["sha256"].upper() + "\n"])
-    by_pixels = find_leaks(read_index(index_path), declared=[rows[1]["pixel_sha256"]])
+    pixels = hashlib.sha256(pydicom.dcmread(folder / "1.dcm").PixelData).hexdigest()
+    by_file = find_leaks(read_index(index_path), folder, declared=[rows[0]["sha256"].upper() + "\n"])
+    by_pixels = find_leaks(read_index(index_path), folder, declared=[pixels])
     assert [(leak.kind, leak.items) for leak in by_file] == [(leakage.DECLARED, ("0.dcm",))]
     assert [(leak.kind, leak.items) for leak in by_pixels] == [(leakage.DECLARED, ("1.dcm",))]
     parts = ["development", "holdout", "holdout", "holdout"]
-    assert find_leaks(read_index(index_path), declared=[rows[0]["sha256"]], parts=parts) == []
+    assert find_leaks(read_index(index_path), folder, declared=[rows[0]["sha256"]], parts=parts) == []
+
+
+def test_equal_samples_are_not_taken_for_equal_pixels(folder: Path) -> None:
+    for name, between in (("one", 0), ("two", 1), ("three", 1)):
+        pixels = bytearray(2 * 100 * 100)
+        # Byte 200 lies between the first two blocks of the sample, which begin at 0 and 641.
+        pixels[200] = between
+        dicom_file(folder / f"{name}.dcm", rows=100, columns=100, PatientID=name, PixelData=bytes(pixels))
+    index_path = folder.parent / "index.parquet"
+    ingest(folder, index_path, processes=1)
+    index = read_index(index_path)
+    samples = dict(zip(index["path"].to_pylist(), index["pixel_sample"].to_pylist(), strict=True))
+    assert samples["one.dcm"] == samples["two.dcm"] == samples["three.dcm"]
+    (found,) = find_leaks(index, folder)
+    assert (found.kind, found.items) == (leakage.PIXEL_EQUAL, ("three.dcm", "two.dcm"))
+    (folder / "two.dcm").unlink()
+    with pytest.raises(LeakageError, match=r"the pixels of two\.dcm cannot be compared"):
+        find_leaks(index, folder)
 
 
 def test_files_without_an_image_do_not_leak(folder: Path) -> None:

@@ -6,10 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pydicom
 import pytest
 
 from holdout import partition
 from holdout.errors import LockError, LockRefusedError, ReferenceStandardError, SealError, VerificationError
+from holdout.index import read_index as read_ingested
+from holdout.ingest import ingest
 from holdout.lock import open_locked, open_reference
 from holdout.locked import FILES, read_index
 from holdout.reference import load
@@ -132,7 +135,6 @@ def with_rows(index: pa.Table, change: dict[int, dict[str, Any]]) -> pa.Table:
         ({1: {"patient_id": "unknown"}}, "without_patient_id"),
         ({1: {"sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.11"}}, "unsupported_sop_class"),
         ({1: {"transfer_syntax_uid": "1.2.840.10008.1.2.2"}}, "unsupported_transfer_syntax"),
-        ({1: {"pixel_sha256": "SAME"}, 2: {"pixel_sha256": "SAME"}}, "pixel_equal"),
         ({1: {"sop_instance_uid": "SAME"}, 2: {"sop_instance_uid": "SAME"}}, "repeated_sop_instance_uid"),
     ],
 )
@@ -162,6 +164,24 @@ def test_leaks_refuse(synthetic_set: SyntheticSet, tmp_path: Path) -> None:
     declared = synthetic_set.index.column("sha256").to_pylist()[:2]
     with pytest.raises(LockRefusedError, match="declared_training"):
         synthetic_set.lock(tmp_path / "other", declared=declared)
+
+
+def test_an_image_under_two_uids_refuses_until_it_is_excluded(
+    synthetic_set: SyntheticSet, tmp_path: Path
+) -> None:
+    shutil.copytree(synthetic_set.folder, tmp_path / "set")
+    first, second = sorted((tmp_path / "set" / "dicom").rglob("*.dcm"))[:2]
+    image, other = pydicom.dcmread(first), pydicom.dcmread(second)
+    other.PixelData = image.PixelData
+    second.chmod(0o644)
+    other.save_as(second)
+    ingest(tmp_path / "set" / "dicom", tmp_path / "index.parquet", processes=1)
+    index = read_ingested(tmp_path / "index.parquet")
+    here: dict[str, Any] = {"source": tmp_path / "set" / "dicom", "index": index}
+    with pytest.raises(LockRefusedError, match=r"2 files have equal pixels .* \(pixel_equal\)"):
+        synthetic_set.lock(tmp_path / "locked", **here)
+    locked = synthetic_set.lock(tmp_path / "locked", **here, exclusions={"pixel_equal": "exported twice"})
+    assert locked.flow == (("pixel_equal", "exported twice", 1),)
 
 
 def test_files_changed_since_ingest_refuse(synthetic_set: SyntheticSet, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import hashlib
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from holdout import partition
 from holdout.development import export_development
 from holdout.errors import PartitionError, StagingError
 from holdout.locked import read_index
+from holdout.pixel_equality import pixel_hashes
 from holdout.staging import StagedCase, Stager, StagingFailure, vocabulary
 
 if TYPE_CHECKING:
@@ -225,9 +227,8 @@ def test_export_of_the_development_part(synthetic_set: SyntheticSet, tmp_path: P
     assert {path.name for path in (folder / "cases").iterdir()} == {row["case"] for row in rows}
     assert list(rows[0]) == ["case", "patient", "opacity"]
     locked = synthetic_set.lock(tmp_path / "locked", parts=parts)
-    hidden = set(read_index(locked).column("pixel_sha256").to_pylist())
-    import hashlib
-
+    hidden = set(pixel_hashes(read_index(locked).column("path").to_pylist(), synthetic_set.dicom).values())
+    assert len(hidden) == locked.instances
     for row in rows:
         staged = pydicom.dcmread(folder / "cases" / row["case"] / "000001.dcm")
         assert hashlib.sha256(staged.PixelData).hexdigest() not in hidden

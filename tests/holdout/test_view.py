@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
 import struct
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,20 +29,8 @@ from holdout.dicom_writer import ImageDescription, JpegPixels, NativePixels, wri
 from holdout.view import ViewError, ViewPlan, build, read_source
 from holdout.view_attributes import IMAGE, NAMEABLE, STAGED_SOP_CLASSES, STAGED_TRANSFER_SYNTAXES
 from holdout.view_values import passed
+from tests.holdout import zoo
 
-
-def sibling(name: str) -> Any:
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"tests_holdout_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-zoo = sibling("zoo")
 TOKEN = re.compile(rb"CNRY\d{5}")
 KEY = b"k" * 32
 PSEUDONYM = "0123456789abcdef"
