@@ -25,7 +25,7 @@ from runners.errors import AdmissionRefused, RunnerError
 from runners.limits import GIB
 from runners.packages import Package
 from runners.refusals import ArchiveRefused, RefusalReason
-from runners.signature import signer
+from runners.signature import SignatureFiles, signer
 
 REPOSITORY = "proctor/submission"
 _FACT_BYTES = 64 << 20
@@ -64,6 +64,7 @@ class AdmittedImage:
 
     Attributes:
         digest: ``sha256:`` and the digest of the image's configuration; the submission's identity.
+        manifest_digests: how registries name the image, where the archive holds their manifests.
         user: the user as the image names it; ``run_user`` is the same by number, ``uid:gid``.
         layers: digests of the uncompressed layers, bottom first.
         size: bytes of all layers, uncompressed.
@@ -91,17 +92,18 @@ class AdmittedImage:
     archive_bytes: int
     labels: dict[str, str] = field(default_factory=dict)
     manifests: dict[str, str] = field(default_factory=dict)
+    manifest_digests: tuple[str, ...] = ()
     packages: tuple[Package, ...] = ()
     signed_by: str | None = None
 
 
 def read_archive(
-    path: Path, rules: AdmissionRules | None = None, *, signature: bytes | None = None
+    path: Path, rules: AdmissionRules | None = None, *, signed: SignatureFiles | None = None
 ) -> AdmittedImage:
     """Check an archive of ``docker save`` or an OCI archive, without running or unpacking it.
 
-    Either may be plain, gzip or Zstandard. ``signature`` is the content of a signature file
-    (:mod:`runners.signature`), read only when the rules ask for one.
+    Either may be plain, gzip or Zstandard. ``signed`` are the signature files (:mod:`runners.signature`), read only
+    when the rules ask for a signature.
 
     Raises:
         AdmissionRefused: a check does not hold; code and sentence are fit for the vendor.
@@ -119,7 +121,7 @@ def read_archive(
     with _reading("inspect", path, rules) as output:
         content = output.read(_FACT_BYTES)
     facts: dict[str, Any] = json.loads(content)
-    lists = ("entrypoint", "command", "environment", "layers", "warnings")
+    lists = ("entrypoint", "command", "environment", "layers", "warnings", "manifest_digests")
     facts |= {name: tuple(facts[name]) for name in lists}
     facts["packages"] = tuple(
         Package(kind=kind, name=name, version=version) for kind, name, version in facts["packages"]
@@ -127,7 +129,9 @@ def read_archive(
     signed_by = None
     if rules.signature_keys:
         try:
-            signed_by = signer(facts["digest"], signature, rules.signature_keys)
+            signed_by = signer(
+                facts["digest"], facts["manifest_digests"], signed or SignatureFiles(), rules.signature_keys
+            )
         except ArchiveRefused as refused:
             raise _refused(refused.reason) from None
     return AdmittedImage(**facts, archive_sha256=sha256, archive_bytes=size, signed_by=signed_by)
@@ -150,12 +154,25 @@ def load(engine: Engine, path: Path, digest: str, rules: AdmissionRules | None =
     engine.tag(digest, f"{REPOSITORY}:{digest.removeprefix('sha256:')[:12]}")
 
 
+def run_reader(action: str, path: Path, rules: AdmissionRules, *, destination: Path) -> None:
+    """Let the child process write below ``destination`` what it reads in ``path``.
+
+    Raises:
+        AdmissionRefused: a check does not hold.
+    """
+    with _reading(action, path, rules, destination) as output:
+        output.read()
+
+
 @contextmanager
-def _reading(action: str, path: Path, rules: AdmissionRules) -> Iterator[IO[bytes]]:
+def _reading(
+    action: str, path: Path, rules: AdmissionRules, destination: Path | None = None
+) -> Iterator[IO[bytes]]:
     """Run the child process; its output is read inside the context, its refusal is raised at the end."""
     order = {
         "action": action,
         "path": str(path.resolve()),
+        "destination": None if destination is None else str(destination.resolve()),
         "architecture": rules.architecture,
         "memory_bytes": rules.memory_bytes,
         "seconds": rules.seconds,

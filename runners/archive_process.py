@@ -1,8 +1,8 @@
 """The child process that reads a stranger's image archive, under limits of memory and processor time.
 
 Run as ``python -m runners.archive_process ORDER``; ORDER is JSON made by :mod:`runners.admission`.
-``inspect`` prints one JSON object; ``untag`` writes a tar. A refusal ends with exit code 3 and its code on
-standard error.
+``inspect`` prints one JSON object; ``untag`` writes a tar; ``unpack`` fills a folder. A refusal ends with exit code
+3 and its code on standard error.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from runners.archive import ArchiveLimits
 from runners.inspection import inspect, write_untagged
 from runners.refusals import ArchiveRefused, RefusalReason
+from runners.unpacking import unpack
 
 REFUSED = 3
 
@@ -26,13 +27,16 @@ def main(order: str) -> int:
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # It has nothing to write but its answer, which goes through a pipe.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     limits = ArchiveLimits(**wanted["limits"])
+    # Unless it unpacks, it has nothing to write but its answer, which goes through a pipe.
+    largest = limits.total_bytes if wanted["action"] == "unpack" else 0
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     path = Path(wanted["path"])
     try:
         if wanted["action"] == "untag":
             write_untagged(path, sys.stdout.buffer, limits)
+        elif wanted["action"] == "unpack":
+            unpack(path, Path(wanted["destination"]), limits)
         else:
             facts = inspect(
                 path,

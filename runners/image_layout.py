@@ -22,12 +22,16 @@ _ATTESTATION = "attestation-manifest"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """The one image of an archive: its configuration, and its layers (names in the archive) from bottom to top."""
+    """The one image of an archive: its configuration, and its layers (names in the archive) from bottom to top.
+
+    ``digests`` are those of the registry's manifest and index of it, where the archive holds them.
+    """
 
     digest: str
     config_name: str
     config: dict[str, Any]
     layers: tuple[str, ...]
+    digests: tuple[str, ...] = ()
 
 
 def find_image(small: Mapping[str, bytes]) -> tuple[str, tuple[str, ...]]:
@@ -60,7 +64,40 @@ def read_config(small: Mapping[str, bytes], name: str, layers: tuple[str, ...]) 
         config_name=name,
         config=_object(small[name]),
         layers=layers,
+        digests=_manifest_digests(small, f"sha256:{digest}"),
     )
+
+
+def _manifest_digests(small: Mapping[str, bytes], config: str) -> tuple[str, ...]:
+    """Digests of the manifest that names ``config``, and of an index that lists this manifest.
+
+    Docker 25 and later write ``index.json`` beside their own manifest, so this looks whatever the layout.
+    """
+    if "index.json" not in small:
+        return ()
+    found = []
+    for descriptor in _listed(_object(small["index.json"])):
+        document = _held(small, descriptor)
+        if _names_config(document, config):
+            found.append(str(descriptor["digest"]))
+        elif inner := [item for item in _listed(document) if _names_config(_held(small, item), config)]:
+            found += [str(descriptor["digest"]), *(str(item["digest"]) for item in inner)]
+    return tuple(dict.fromkeys(found))
+
+
+def _listed(document: Mapping[str, Any]) -> list[dict[str, Any]]:
+    manifests = document.get("manifests")
+    return [item for item in manifests if isinstance(item, dict)] if isinstance(manifests, list) else []
+
+
+def _held(small: Mapping[str, bytes], descriptor: dict[str, Any]) -> dict[str, Any]:
+    """Read the manifest that a descriptor points to, or nothing when the archive does not hold it."""
+    return _object(_blob(small, descriptor)) if _name(descriptor) in small else {}
+
+
+def _names_config(document: Mapping[str, Any], config: str) -> bool:
+    descriptor = document.get("config")
+    return isinstance(descriptor, dict) and descriptor.get("digest") == config
 
 
 def _of_docker(small: Mapping[str, bytes]) -> tuple[str, tuple[str, ...]]:

@@ -23,7 +23,15 @@ from runners.refusals import ArchiveRefused, RefusalReason
 # A link in place of one of these moves the runtime's own mounts elsewhere (CVE-2025-31133, CVE-2026-41579).
 _SPECIAL = ("dev", "proc", "sys", "etc", "tmp", "input")
 # Files and labels in which an image says how it wants to be run; runners/contracts reads them.
-DECLARATIONS = frozenset({"proctor.json", "etc/holoscan/app.json", "etc/monai/app.json"})
+DECLARATIONS = frozenset(
+    {
+        "proctor.json",
+        "etc/holoscan/app.json",
+        "etc/holoscan/pkg.json",
+        "etc/monai/app.json",
+        "etc/monai/pkg.json",
+    }
+)
 _LABELS = ("io.proctor.contract", "org.grand-challenge.api-method")
 _LONGEST_LABEL = 256
 _INJECTED = ("LD_PRELOAD", "LD_AUDIT", "LD_PROFILE", "GCONV_PATH", "GLIBC_TUNABLES")
@@ -74,6 +82,7 @@ def inspect(
     incomplete = too_many or any(layer.packages_not_read for layer in layers)
     return {
         "digest": manifest.digest,
+        "manifest_digests": manifest.digests,
         "architecture": config.architecture,
         "os": config.system,
         "user": config.user,

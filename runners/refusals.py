@@ -29,6 +29,8 @@ class RefusalReason(StrEnum):
     SET_USER_ID = "set_user_id"
     SIGNATURE_MISSING = "signature_missing"
     SIGNATURE_INVALID = "signature_invalid"
+    SIGNATURE_MANIFEST = "signature_manifest"
+    ATTACHMENT = "attachment"
     TOO_SLOW = "too_slow"
     UNREADABLE = "unreadable"
 
@@ -68,6 +70,8 @@ _SENTENCES = {
     RefusalReason.SET_USER_ID: "A file runs as its owner (set-user-id). Clear the bit: chmod u-s,g-s.",
     RefusalReason.SIGNATURE_MISSING: "The institution asks for a signature over the image's digest. Add one.",
     RefusalReason.SIGNATURE_INVALID: "The signature is not one over this image's digest by a key known here.",
+    RefusalReason.SIGNATURE_MANIFEST: "The signature is over a manifest not in the archive. Save as an OCI archive.",
+    RefusalReason.ATTACHMENT: "The additional files are not plain files and folders, each named once. Pack again.",
     RefusalReason.TOO_SLOW: "The archive takes too long to read. Leave out what the image does not need.",
     RefusalReason.UNREADABLE: "The archive cannot be read within the memory allowed for it.",
 }

@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 MOST_HEADERS = 20_000
 
@@ -42,7 +42,7 @@ def rpm_packages(content: bytes) -> list[tuple[str, str]]:
     """
     try:
         if content.startswith(_SQLITE):
-            blobs = _sqlite_blobs(content)
+            blobs: Iterable[bytes] = _sqlite_blobs(content)
         elif content.startswith(_NDB):
             blobs = _ndb_blobs(content)
         else:

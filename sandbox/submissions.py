@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from runners import admission
+from runners.attachments import ADDITIONAL, PARAMETERS, check_attachments, keep_additional, keep_parameters
 from runners.contracts.answer_location import AnswerLocation, parse_location
 from runners.contracts.declaration import FILE_BYTES, read_document
 from runners.contracts.interface import ImageDeclaration
 from runners.contracts.registry import Declared, declare
-from runners.contracts.sockets import IMAGE
 from runners.engine import Engine
-from runners.errors import ContractRefused
+from runners.signature import SignatureFiles
 from sandbox.errors import UsageError, WorkspaceError
 from sandbox.policy import Policy
 from sandbox.workspace import Workspace, checked_name, entry, open_ledger, utc_now, write_json
@@ -33,7 +33,8 @@ class Submission:
     """One admitted image.
 
     ``facts`` is what admission read from the archive (architecture, user, layers, sizes, packages, warnings), as
-    JSON; ``settings`` and ``answer`` are the contract's own (:mod:`runners.contracts.registry`).
+    JSON; ``settings`` and ``answer`` are the contract's own (:mod:`runners.contracts.registry`); ``attached`` are
+    digests of what was handed in beside the image, by name.
     """
 
     vendor: str
@@ -46,6 +47,12 @@ class Submission:
     facts: dict[str, Any]
     settings: dict[str, Any] = field(default_factory=dict)
     answer: str | None = None
+    attached: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def attachments(self) -> dict[str, Path]:
+        """Where the attachments are kept, by name."""
+        return {name: self.archive.with_name(name) for name in self.attached}
 
     @property
     def answer_location(self) -> AnswerLocation | None:
@@ -66,13 +73,23 @@ class Wanted:
         contract: None: what the image declares.
         contract_file: inputs, mount paths and the like, as the contract asks for.
         answer: ``FILE#/json/pointer``, where the contract does not say it.
-        signature: file with the signature over the image's digest.
+        signature, signature_payload: files of :mod:`runners.signature`.
+        parameters_file, additional_files: files of :mod:`runners.attachments`.
     """
 
     contract: str | None = None
     contract_file: Path | None = None
     answer: str | None = None
     signature: Path | None = None
+    signature_payload: Path | None = None
+    parameters_file: Path | None = None
+    additional_files: Path | None = None
+
+    @property
+    def attached(self) -> frozenset[str]:
+        """Names of the attachments that are given."""
+        given = {PARAMETERS: self.parameters_file, ADDITIONAL: self.additional_files}
+        return frozenset(name for name, path in given.items() if path is not None)
 
 
 def admit(
@@ -104,6 +121,7 @@ def admit(
     try:
         archive_sha256, size = _copy_hashed(archive, waiting / ARCHIVE, progress)
         admitted, declared = examine(waiting / ARCHIVE, policy, wanted)
+        attached = keep_attachments(waiting, policy, wanted)
         folder = workspace.submission(admitted.digest)
         record = {
             "format": FORMAT,
@@ -112,6 +130,7 @@ def admit(
             "contract": declared.contract,
             "settings": declared.settings,
             "answer": declared.answer,
+            "attached": attached,
             "admitted": utc_now(),
             "archive_sha256": archive_sha256,
             "size": size,
@@ -124,14 +143,15 @@ def admit(
                     f"This image was admitted before under the vendor {known.vendor!r}. "
                     "One image has one vendor: use that name."
                 )
-            if (known.contract, known.settings, known.answer) != (
+            if (known.contract, known.settings, known.answer, known.attached) != (
                 declared.contract,
                 declared.settings,
                 declared.answer,
+                attached,
             ):
                 raise WorkspaceError(
-                    "This image was admitted before under another contract, contract file or place of the answer. "
-                    "One image has one contract: give the same, or build the image again."
+                    "This image was admitted before under another contract, contract file, attachment or place of "
+                    "the answer. One image has one contract: give the same, or build the image again."
                 )
             return known
         write_json(waiting / "record.json", record)
@@ -156,21 +176,34 @@ def examine(archive: Path, policy: Policy, wanted: Wanted) -> tuple[admission.Ad
         AdmissionRefused, ContractRefused: a check does not hold.
         UsageError: a file named beside the archive is not there.
     """
-    signature = None if wanted.signature is None else _small_file(wanted.signature)
-    document = None if wanted.contract_file is None else read_document(_small_file(wanted.contract_file))
-    admitted = admission.read_archive(archive, policy.admission_rules(), signature=signature)
+    signed = SignatureFiles(signature=_given(wanted.signature), payload=_given(wanted.signature_payload))
+    content = _given(wanted.contract_file)
+    document = None if content is None else read_document(content)
+    admitted = admission.read_archive(archive, policy.admission_rules(), signed=signed)
     declared = declare(
         ImageDeclaration(labels=admitted.labels, manifests=admitted.manifests),
         contract=wanted.contract,
         document=document,
         answer=wanted.answer,
+        attached=wanted.attached,
     )
-    if any(item.get("kind") == IMAGE for item in declared.settings.get("inputs", ())):
-        raise ContractRefused(
-            "An input of kind 'Image' asks for a decoded image, which evaluations do not make yet. Declare the input "
-            "as a 'DICOM Image Set' when the algorithm reads DICOM."
-        )
     return admitted, declared
+
+
+def keep_attachments(folder: Path, policy: Policy, wanted: Wanted) -> dict[str, str]:
+    """Copy and unpack what was handed in beside the image into ``folder``; returns digests by name.
+
+    Raises:
+        AdmissionRefused, RunnerError: one cannot be read, or is not what it must be.
+    """
+    attached = {}
+    if wanted.parameters_file is not None:
+        attached[PARAMETERS] = keep_parameters(wanted.parameters_file, folder / PARAMETERS)
+    if wanted.additional_files is not None:
+        attached[ADDITIONAL] = keep_additional(
+            wanted.additional_files, folder / ADDITIONAL, policy.admission_rules()
+        )
+    return attached
 
 
 def load(engine: Engine, submission: Submission, policy: Policy) -> None:
@@ -178,7 +211,9 @@ def load(engine: Engine, submission: Submission, policy: Policy) -> None:
 
     Raises:
         ImageRefused: the archive is not the one that was admitted.
+        RunnerError: an attachment is not.
     """
+    check_attachments(submission.attachments, submission.attached)
     admission.load(engine, submission.archive, submission.digest, policy.admission_rules())
 
 
@@ -223,12 +258,15 @@ def _read(folder: Path) -> Submission:
             facts=record["facts"],
             settings=record.get("settings", {}),
             answer=record.get("answer"),
+            attached=record.get("attached", {}),
         )
     except (OSError, ValueError, KeyError) as error:
         raise WorkspaceError(f"{path} is damaged. Admit the image again into a fresh folder.") from error
 
 
-def _small_file(path: Path) -> bytes:
+def _given(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
     try:
         with path.open("rb") as file:
             return file.read(FILE_BYTES + 1)

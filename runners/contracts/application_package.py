@@ -1,10 +1,11 @@
 """MONAI and Holoscan Application Packages (MAP), unchanged, both generations: one container a study.
 
 The packaged entrypoint ends with 0 whatever the application did, so the manifest's own command is run in its
-place, no exit code is trusted, and a case without the declared output has failed.
+place, no exit code is trusted, and a case without the declared output has failed. Where the models are,
+``pkg.json`` says; what the package asks of the machine is noted, and the institution's limits hold.
 
-Source: Holoscan Application Package specification 1.0 (``/etc/holoscan/app.json``), MAP 0.1
-(``/etc/monai/app.json``), holoscan-cli 2.9 to 4.2.
+Source: Holoscan Application Package specification 1.0 (``/etc/holoscan/{app,pkg}.json``), MAP 0.1
+(``/etc/monai/{app,pkg}.json``), holoscan-cli 2.9 to 4.2.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ from runners.worker import CaseInput, CaseOutcome
 
 HOLOSCAN = "etc/holoscan/app.json"
 MONAI = "etc/monai/app.json"
+_PACKAGE = {HOLOSCAN: "etc/holoscan/pkg.json", MONAI: "etc/monai/pkg.json"}
+_LONGEST = 86_400
+_LONGEST_WORD = 32
 
 
 class _Place(ForeignPart):
@@ -46,10 +50,32 @@ class _Application(ForeignPart):
     working_directory: str = Field(
         default="", validation_alias=AliasChoices("workingDirectory", "working-directory")
     )
+    timeout: int = Field(default=0, ge=0, le=_LONGEST)
+
+
+class _Model(ForeignPart):
+    name: str
+    path: str = ""
+
+
+class _Resources(ForeignPart):
+    cpu: float = 0
+    gpu: float = 0
+    memory: str | int = ""
+
+
+class _Package(ForeignPart):
+    model_root: str = Field(default="", validation_alias=AliasChoices("modelRoot", "model-root"))
+    models: dict[str, str] | list[_Model] = Field(default_factory=list)
+    resources: _Resources = _Resources()
 
 
 class Settings(Part):
-    """What is left of a manifest; places are absolute."""
+    """What is left of the manifests; places are absolute.
+
+    ``models`` is where ``pkg.json`` says that the models are, empty to leave that to the image; ``timeout`` in
+    seconds, 0 for none; ``gpus`` and ``memory`` are what the package asks for.
+    """
 
     generation: str
     command: tuple[str, ...]
@@ -57,6 +83,10 @@ class Settings(Part):
     input: str
     output: str
     environment: dict[str, str]
+    models: str
+    timeout: int
+    gpus: float = 0
+    memory: str = ""
 
 
 def declare(image: ImageDeclaration, document: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -73,6 +103,7 @@ def declare(image: ImageDeclaration, document: Mapping[str, Any] | None) -> dict
             f"The image has neither /{HOLOSCAN} nor /{MONAI}: it is not an application package."
         )
     application = checked(_Application, read_manifest(image.manifests[generation]), f"/{generation}")
+    package = checked(_Package, _package_manifest(image, generation), f"/{_PACKAGE[generation]}")
     var = "/var/holoscan" if generation == HOLOSCAN else "/var/monai"
     workdir = checked_place(application.working_directory or var)
     places = checked_places(
@@ -86,6 +117,10 @@ def declare(image: ImageDeclaration, document: Mapping[str, Any] | None) -> dict
         input=places[0],
         output=places[1],
         environment=checked_environment(application.environment),
+        models=_model_root(package),
+        timeout=application.timeout,
+        gpus=package.resources.gpu,
+        memory=str(package.resources.memory)[:_LONGEST_WORD],
     )
     return settings.model_dump(mode="json")
 
@@ -100,7 +135,24 @@ def run(run: ContractRun, cases: Iterable[CaseInput]) -> Generator[CaseOutcome, 
         entrypoint=settings.command,
         workdir=settings.workdir,
     )
-    yield from run_each(run, ColdContract(folders=folders, arrange=move, exit_code_counts=False), cases)
+    contract = ColdContract(
+        folders=folders, arrange=move, exit_code_counts=False, seconds=settings.timeout or None
+    )
+    yield from run_each(run, contract, cases)
+
+
+def _package_manifest(image: ImageDeclaration, generation: str) -> dict[str, Any]:
+    """Read ``pkg.json``, which some packagers leave out."""
+    text = image.manifests.get(_PACKAGE[generation])
+    return {} if text is None else read_manifest(text)
+
+
+def _model_root(package: _Package) -> str:
+    """Where the models are, as applications are told: the folder above all of them."""
+    path = package.model_root
+    if path and (not path.startswith("/") or ".." in path.split("/") or not path.isprintable()):
+        raise ContractRefused("The models' place in pkg.json is not a plain absolute path.")
+    return path
 
 
 def _paths(settings: Settings) -> dict[str, str]:
@@ -110,16 +162,28 @@ def _paths(settings: Settings) -> dict[str, str]:
             "MONAI_INPUTPATH": settings.input,
             "MONAI_OUTPUTPATH": settings.output,
             "MONAI_WORKDIR": settings.workdir,
+            **_models("MONAI_MODELPATH", settings),
+            **({"MONAI_TIMEOUT": str(settings.timeout)} if settings.timeout else {}),
         }
     logs = "/tmp"  # noqa: S108 - a path inside the container
     return {
         "HOLOSCAN_INPUT_PATH": settings.input,
         "HOLOSCAN_OUTPUT_PATH": settings.output,
         "HOLOSCAN_WORKDIR": settings.workdir,
+        **_models("HOLOSCAN_MODEL_PATH", settings),
+        "HOLOSCAN_APP_MANIFEST_PATH": f"/{HOLOSCAN}",
+        "HOLOSCAN_PKG_MANIFEST_PATH": f"/{_PACKAGE[HOLOSCAN]}",
         # Specification and packager disagree on the suffix.
         "HOLOSCAN_LOGS": logs,
         "HOLOSCAN_LOGS_PATH": logs,
     }
+
+
+def _models(name: str, settings: Settings) -> dict[str, str]:
+    """The models' place: an absolute one of the application's own environment comes first."""
+    if settings.environment.get(name, "").startswith("/") or not settings.models:
+        return {}
+    return {name: settings.models}
 
 
 def _words(command: str | list[str]) -> tuple[str, ...]:

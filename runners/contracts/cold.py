@@ -41,12 +41,14 @@ class ColdContract:
             exist for one case, and exists for many).
         exit_code_counts: False when the contract's own containers end with 0 whatever happened.
         user: in place of the image's own.
+        seconds: the package's own limit for one container, start included; it may only shorten the institution's.
     """
 
     folders: Folders
     arrange: Arrange
     exit_code_counts: bool = True
     user: str | None = None
+    seconds: float | None = None
 
 
 def run_each(
@@ -121,8 +123,12 @@ class _ColdRun:
                 return _failed(case, FailureCode.NOT_STARTED, detail="given up")
             if self._seconds_left <= 0:
                 return _failed(case, FailureCode.RUN_TIMEOUT)
-            self._contract.arrange(case, place)
+            try:
+                self._contract.arrange(case, place)
+            except CaseFailed as failure:
+                return not_staged(case, failure)
             allowed = limits.seconds_to_ready + limits.seconds_per_case
+            allowed = min(allowed, self._contract.seconds or allowed)
             within = min(allowed, self._seconds_left)
             began = time.monotonic()
             try:
@@ -253,6 +259,11 @@ def move(case: CaseInput, place: Path) -> None:
             f"A staged case cannot be moved to {place.parent} ({error.strerror}). See that both lie on one file "
             "system and that nothing else uses it."
         ) from error
+
+
+def not_staged(case: CaseInput, failure: CaseFailed) -> CaseOutcome:
+    """Say that the host could not lay out a case; no container has seen it."""
+    return _failed(case, failure.code, failure.detail)
 
 
 def _failed(case: CaseInput, code: FailureCode | None, detail: str = "") -> CaseOutcome:

@@ -5,7 +5,11 @@ declared in the contract file, because containers choose their code by the slugs
 
     inputs:
       - {slug: chest-x-ray, kind: DICOM Image Set, relative_path: images/chest-x-ray}
-      - {slug: clinical-information, kind: Anything, relative_path: clinical-information.json, value: {}}
+      - {slug: clinical-information, kind: Anything, relative_path: clinical-information.json,
+         attributes: {age: PatientAge, sex: PatientSex}}
+
+An input of kind ``Image`` is a decoded ``.mha`` file. The model's tarball, which the platform shows at
+``/opt/ml/model``, may be handed in as additional files.
 
 Source: grand-challenge.org and its in-container runner (sagemaker-shim), as of 2026.
 """
@@ -16,6 +20,7 @@ from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from runners.attachments import ADDITIONAL
 from runners.contracts.cold import ColdContract, run_each
 from runners.contracts.container import Folders, checked_places, common_environment
 from runners.contracts.declaration import Part, checked
@@ -26,6 +31,7 @@ from runners.errors import ContractRefused
 from runners.worker import CaseInput, CaseOutcome
 
 LABEL = "org.grand-challenge.api-method"
+_MODEL = "/opt/ml/model"
 
 
 class Settings(Part):
@@ -67,7 +73,7 @@ def declare(image: ImageDeclaration, document: Mapping[str, Any] | None) -> dict
         raise ContractRefused(f"The contract file's method contradicts the image's label {LABEL}.")
     settings = checked(Settings, {**({"method": method} if method else {}), **document}, "The contract file")
     check_sockets(settings.inputs)
-    checked_places("/input", "/output", *settings.scratch)
+    checked_places("/input", "/output", _MODEL, *settings.scratch)
     return settings.model_dump(mode="json")
 
 
@@ -79,13 +85,14 @@ def run(run: ContractRun, cases: Iterable[CaseInput]) -> Generator[CaseOutcome, 
         output_target="/output",
         # HOME stays the image's: algorithms install their own packages there.
         environment={**common_environment(run), "LOG_LEVEL": "INFO"},
+        read_only={_MODEL: run.attachments[ADDITIONAL]} if ADDITIONAL in run.attachments else {},
         scratch=settings.scratch,
         loopback=settings.method == "invoke",
     )
 
     def arrange(case: CaseInput, place: Path) -> None:
         place.mkdir(mode=0o755, exist_ok=True)
-        write_inputs(run, settings.inputs, case, place)
+        write_inputs(run.reader, settings.inputs, case, place)
 
     if settings.method == "invoke":
         yield from run_served(run, folders, arrange, cases)
@@ -93,4 +100,11 @@ def run(run: ContractRun, cases: Iterable[CaseInput]) -> Generator[CaseOutcome, 
         yield from run_each(run, ColdContract(folders=folders, arrange=arrange), cases)
 
 
-CONTRACT = Contract(name="grand-challenge", declare=declare, run=run, default_answer=None, needs_answer=True)
+CONTRACT = Contract(
+    name="grand-challenge",
+    declare=declare,
+    run=run,
+    default_answer=None,
+    needs_answer=True,
+    takes=frozenset({ADDITIONAL}),
+)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runners.contracts.answer_location import AnswerLocation
-from runners.contracts.metaimage import Volume
+from runners.contracts.image_reader import ImageReader
 from runners.engine import Engine
 from runners.limits import Limits
 from runners.posture import Posture
@@ -34,7 +34,8 @@ class ContractRun:
         settings: what the contract's ``declare`` returned at admission.
         answer: where the answer is in the output; None for contracts that need no such rule.
         user: numeric ``uid:gid`` found at admission.
-        decode: makes pixels of a case, for contracts that ask for an image in another format than DICOM.
+        reader: reads staged cases, for contracts that ask for more than DICOM files under the host's names.
+        attachments: what was handed in beside the image, by name (:mod:`runners.attachments`).
     """
 
     engine: Engine
@@ -47,7 +48,8 @@ class ContractRun:
     answer: AnswerLocation | None = None
     user: str | None = None
     on_event: Callable[[SessionEvent], None] = lambda _event: None
-    decode: Callable[[CaseInput], Volume] | None = None
+    reader: ImageReader | None = None
+    attachments: Mapping[str, Path] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,8 @@ class Contract:
         run: puts cases to containers, as :func:`runners.worker.run_cases` does.
         default_answer: where the answer is unless the submission says otherwise; None: it must say.
         whole_set: tells from the settings whether one container gets all cases at once.
+        needs: tells from the settings which attachments it cannot do without.
+        takes: attachments that it can have besides.
     """
 
     name: str
@@ -68,3 +72,5 @@ class Contract:
     default_answer: str | None
     needs_answer: bool
     whole_set: Callable[[Mapping[str, Any]], bool] = lambda _settings: False
+    needs: Callable[[Mapping[str, Any]], frozenset[str]] = lambda _settings: frozenset()
+    takes: frozenset[str] = frozenset()

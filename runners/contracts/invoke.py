@@ -18,7 +18,7 @@ from runners.case_folders import check_case
 from runners.collector import CollectionRefused, collect
 from runners.contracts.answer_location import FILE_BYTES, AnswerLocation, located_answer
 from runners.contracts.background import Background
-from runners.contracts.cold import Arrange, remove_folders
+from runners.contracts.cold import Arrange, not_staged, remove_folders
 from runners.contracts.container import Folders, plan, settings
 from runners.contracts.interface import ContractRun
 from runners.contracts.output_folder import OutputFolder
@@ -67,6 +67,9 @@ def run_served(
                 place = waiting / case.case
                 try:
                     arrange(case, place)
+                except CaseFailed as failure:
+                    yield not_staged(case, failure)
+                else:
                     yield served.case(case, place)
                 finally:
                     background.do(remove_folders, place, case.directory)

@@ -1,4 +1,4 @@
-"""Which contract an image has: what the submission says, else what the image says of itself, else ``worker``."""
+"""Which contract an image has: what the submission says, else what image or contract file say, else ``worker``."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Declared:
         return None if self.answer is None else parse_location(self.answer)
 
 
-def detect(image: ImageDeclaration) -> str:
-    """Name the contract that an image declares.
+def detect(image: ImageDeclaration, document: Mapping[str, Any] | None = None) -> str:
+    """Name the contract that an image declares, or else the one whose contract file was handed in with it.
 
     Raises:
         ContractRefused: its labels name one that is not known.
@@ -55,6 +55,10 @@ def detect(image: ImageDeclaration) -> str:
         return "files"
     if image.manifests.keys() & {application_package.HOLOSCAN, application_package.MONAI}:
         return "map"
+    # What a MedPerf model, or a Grand Challenge algorithm without its label, says of itself stands beside the image.
+    for name, key in (("medperf", "tasks"), ("grand-challenge", "inputs"), ("files", "contract")):
+        if document is not None and key in document:
+            return name
     return "worker"
 
 
@@ -64,17 +68,19 @@ def declare(
     contract: str | None = None,
     document: Mapping[str, Any] | None = None,
     answer: str | None = None,
+    attached: frozenset[str] = frozenset(),
 ) -> Declared:
-    """Settle the contract of a submission.
+    """Settle the contract of a submission; ``attached`` names what is handed in beside the image.
 
     Raises:
         ContractRefused: it is not known, not declared in full, or its answer cannot be found by rule.
     """
-    name = contract or detect(image)
+    name = contract or detect(image, document)
     if name not in CONTRACTS:
         raise ContractRefused(f"The contract must be one of {', '.join(CONTRACTS)}.")
     chosen = CONTRACTS[name]
     settings = chosen.declare(image, document)
+    _check_attached(chosen, settings, attached)
     if not chosen.needs_answer:
         if answer is not None:
             raise ContractRefused(f"The {name} contract answers on standard output. Leave --answer out.")
@@ -92,3 +98,15 @@ def declare(
             "(predictions.csv#case=score)."
         )
     return Declared(contract=name, settings=settings, answer=str(location))
+
+
+def _check_attached(contract: Contract, settings: Mapping[str, Any], attached: frozenset[str]) -> None:
+    needed = contract.needs(settings)
+    missing, unasked = sorted(needed - attached), sorted(attached - needed - contract.takes)
+    if missing:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in missing)
+        raise ContractRefused(f"The contract file asks for {', '.join(missing)}. Give {options}.")
+    if unasked:
+        raise ContractRefused(
+            f"The submission's contract does not ask for {', '.join(unasked)}. Leave it out."
+        )

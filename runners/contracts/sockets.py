@@ -7,17 +7,19 @@ Source: grand-challenge.org, ``components`` (paths by kind; ``inputs.json``, who
 from __future__ import annotations
 
 import json
+import os
 import re
 import uuid
 from pathlib import Path
 from typing import Any
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from runners.contracts.declaration import Part
-from runners.contracts.interface import ContractRun
+from runners.contracts.image_reader import ImageReader
 from runners.contracts.metaimage import write_metaimage
 from runners.errors import ContractRefused, SessionError
+from runners.failures import CaseFailed, FailureCode
 from runners.worker import CaseInput
 
 DICOM_SET = "DICOM Image Set"
@@ -26,16 +28,28 @@ IMAGE = "Image"
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 _IMAGE_PATH = re.compile(r"images/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _VALUE_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\.json")
+_KEYWORD = re.compile(r"[A-Z][A-Za-z0-9]{1,63}")
+_UID = re.compile(r"[0-9.]{1,64}")
+_SOP_INSTANCE_UID = "SOPInstanceUID"
 
 
 class Socket(Part):
-    """One input: ``DICOM Image Set`` and ``Image`` hold the case, any other kind holds ``value``, the same for all."""
+    """One input.
+
+    ``DICOM Image Set`` and ``Image`` hold the case, or those of its files whose attributes have the values that
+    ``select`` names. Any other kind holds JSON: ``value``, the same for all cases; or the case's own
+    ``attribute``; or an object of several ``attributes`` by name. Attributes are DICOM keywords, and only those that
+    the protocol shows to containers have values; the others are null.
+    """
 
     slug: str
     kind: str
     relative_path: str
     value: Any = None
     title: str = ""
+    select: dict[str, str] = Field(default_factory=dict)
+    attribute: str | None = None
+    attributes: dict[str, str] | None = None
 
     @field_validator("slug")
     @classmethod
@@ -45,9 +59,14 @@ class Socket(Part):
         return slug
 
     @model_validator(mode="after")
-    def _path_by_kind(self) -> Socket:
+    def _fields_by_kind(self) -> Socket:
         wanted = _IMAGE_PATH if self.holds_case else _VALUE_PATH
         if not wanted.fullmatch(self.relative_path) or self.relative_path == "inputs.json":
+            raise ValueError
+        values = (self.value is not None, self.attribute is not None, self.attributes is not None)
+        if sum(values) > (0 if self.holds_case else 1) or (self.select and not self.holds_case):
+            raise ValueError
+        if not all(_KEYWORD.fullmatch(keyword) for keyword in (*self.select, *self.keywords)):
             raise ValueError
         return self
 
@@ -56,47 +75,114 @@ class Socket(Part):
         """Whether the case's image comes in here."""
         return self.kind in (DICOM_SET, IMAGE)
 
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """Attributes of the case that make its value."""
+        return (*(() if self.attribute is None else (self.attribute,)), *(self.attributes or {}).values())
 
-def write_inputs(run: ContractRun, sockets: tuple[Socket, ...], case: CaseInput, root: Path) -> None:
+
+def write_inputs(
+    reader: ImageReader | None, sockets: tuple[Socket, ...], case: CaseInput, root: Path
+) -> None:
     """Lay out one case below ``root`` as Grand Challenge does; the manifest comes last.
 
     Raises:
-        SessionError: the case cannot be moved, or there is nobody to decode it.
+        CaseFailed: STAGING_FAILED, the case cannot be read, or a socket finds no image in it.
+        SessionError: the case must be read, and there is nobody to do so.
     """
+    keywords = {keyword for socket in sockets for keyword in (*socket.select, *socket.keywords)}
+    named = any(socket.kind == DICOM_SET for socket in sockets) and reader is not None
+    known: dict[str, dict[str, Any]] = {name: {} for name in case.files}
+    if keywords or named:
+        read = _present(reader).attributes(case, tuple(sorted({*keywords, _SOP_INSTANCE_UID})))
+        known = {name: dict(read.get(name, {})) for name in case.files}
     manifest = []
     for number, socket in enumerate(sockets, start=1):
         place = root / socket.relative_path
-        place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        if socket.kind == DICOM_SET:
-            case.directory.chmod(0o755)
-            case.directory.rename(place)
-        elif socket.kind == IMAGE:
-            if run.decode is None:
-                raise SessionError(
-                    "The contract asks for a decoded image, and there is no decoder in this run."
+        value = None
+        if socket.holds_case:
+            place.mkdir(mode=0o755, parents=True)
+            files = _selected(socket, known)
+            if socket.kind == IMAGE:
+                write_metaimage(
+                    _present(reader).volume(case, files), place / f"{_uuid(case.case, socket.slug)}.mha"
                 )
-            place.mkdir(mode=0o755)
-            write_metaimage(run.decode(case), place / f"{_uuid(case.case)}.mha")
+            else:
+                for name in files:
+                    # A file may come in at several sockets.
+                    os.link(case.directory / name, place / _dicom_name(known[name], name))
         else:
-            place.write_text(json.dumps(socket.value), encoding="utf-8")
-        manifest.append(_entry(socket, number, case.case))
+            value = _value(socket, known)
+            place.write_text(json.dumps(value), encoding="utf-8")
+        manifest.append(_entry(socket, number, case.case, value))
     (root / "inputs.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 def check_sockets(sockets: tuple[Socket, ...]) -> None:
-    """See that the case comes in at exactly one socket, and no two share a name or a place.
+    """See that the case comes in, that sockets know their part of it, and that no two share a name or a place.
 
     Raises:
         ContractRefused: they do not.
     """
-    if sum(socket.holds_case for socket in sockets) != 1:
-        raise ContractRefused("Exactly one input must hold the case: of kind 'DICOM Image Set' or 'Image'.")
+    images = [socket for socket in sockets if socket.holds_case]
+    if not images:
+        raise ContractRefused("An input must hold the case: of kind 'DICOM Image Set' or 'Image'.")
+    if len(images) > 1 and not all(socket.select for socket in images):
+        raise ContractRefused(
+            "Several inputs hold images: say with select which images of a case each of them gets, by DICOM "
+            "attributes (select: {Modality: CT})."
+        )
     for values in ([item.slug for item in sockets], [item.relative_path for item in sockets]):
         if len(set(values)) != len(values):
             raise ContractRefused("Two inputs share a slug or a path.")
 
 
-def _entry(socket: Socket, number: int, case: str) -> dict[str, Any]:
+def _present(reader: ImageReader | None) -> ImageReader:
+    if reader is None:
+        raise SessionError("The contract asks for images or attributes, and nobody reads them in this run.")
+    return reader
+
+
+def _selected(socket: Socket, known: dict[str, dict[str, Any]]) -> tuple[str, ...]:
+    found = tuple(
+        name
+        for name, values in known.items()
+        if all(_matches(values.get(keyword), wanted) for keyword, wanted in socket.select.items())
+    )
+    if not found:
+        raise CaseFailed(
+            FailureCode.STAGING_FAILED, f"no image of the case is one for the input {socket.slug}"
+        )
+    return found
+
+
+def _matches(value: Any, wanted: str) -> bool:
+    """Compare as text; of several values (Image Type) one must be it."""
+    return wanted in (str(item) for item in (value if isinstance(value, list) else [value]))
+
+
+def _value(socket: Socket, known: dict[str, dict[str, Any]]) -> Any:
+    if not socket.keywords:
+        return socket.value
+    values = {keyword: _shared(keyword, known) for keyword in socket.keywords}
+    if socket.attribute is not None:
+        return values[socket.attribute]
+    return {name: values[keyword] for name, keyword in (socket.attributes or {}).items()}
+
+
+def _shared(keyword: str, known: dict[str, dict[str, Any]]) -> Any:
+    """The one value that the files of a case agree on, or None."""
+    found = [values[keyword] for values in known.values() if values.get(keyword) is not None]
+    return found[0] if found and all(value == found[0] for value in found) else None
+
+
+def _dicom_name(values: dict[str, Any], name: str) -> str:
+    """Name a file by its SOP Instance UID, as the platform does; the UID is one of this run alone."""
+    uid = values.get(_SOP_INSTANCE_UID)
+    return f"{uid}.dcm" if isinstance(uid, str) and _UID.fullmatch(uid) else name
+
+
+def _entry(socket: Socket, number: int, case: str, value: Any) -> dict[str, Any]:
     described = {
         "title": socket.title or socket.slug.replace("-", " ").capitalize(),
         "description": "",
@@ -112,13 +198,13 @@ def _entry(socket: Socket, number: int, case: str) -> dict[str, Any]:
     return {
         "socket": described,
         "interface": described,
-        "value": None if socket.holds_case else socket.value,
+        "value": value,
         "file": None,
-        "image": {"pk": _uuid(case), "name": case} if socket.holds_case else None,
+        "image": {"pk": _uuid(case, socket.slug), "name": case} if socket.holds_case else None,
         "pk": number,
     }
 
 
-def _uuid(case: str) -> str:
-    """Name the case as an image of Grand Challenge is named: the pseudonym in other words, nothing more."""
-    return str(uuid.uuid5(uuid.NAMESPACE_OID, case))
+def _uuid(case: str, slug: str) -> str:
+    """Name an image as Grand Challenge does: the pseudonym in other words, nothing more."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{case}/{slug}"))

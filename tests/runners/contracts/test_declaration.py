@@ -1,21 +1,16 @@
 """What a submission may declare of its contract, and how a contract is found without being told."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from runners.contracts.declaration import read_document
-from runners.contracts.interface import ContractRun, ImageDeclaration
+from runners.contracts.interface import ImageDeclaration
 from runners.contracts.metaimage import Volume, write_metaimage
 from runners.contracts.output_folder import OutputFolder, _parent
 from runners.contracts.registry import CONTRACTS, declare, detect
-from runners.contracts.sockets import Socket, write_inputs
 from runners.errors import ContractRefused, SessionError
-from runners.limits import Limits
-from runners.posture import Posture
-from runners.worker import CaseInput
 
 DICOM = {"slug": "ct", "kind": "DICOM Image Set", "relative_path": "images/ct"}
 VALUE = {"slug": "age", "kind": "Integer", "relative_path": "age.json", "value": 50}
@@ -49,10 +44,33 @@ def medperf(**changes):
         ({}, {"etc/holoscan/app.json": "{}"}, "map"),
         ({}, {"etc/monai/app.json": "{}"}, "map"),
         ({"org.grand-challenge.api-method": "invoke"}, {"proctor.json": "{}"}, "grand-challenge"),
+        *(({"io.proctor.contract": name}, {"proctor.json": "{}"}, name) for name in CONTRACTS),
     ],
 )
 def test_contract_is_found(labels, manifests, contract):
     assert detect(ImageDeclaration(labels=labels, manifests=manifests)) == contract
+
+
+def test_contract_is_found_by_the_file_beside_the_image():
+    image = ImageDeclaration()
+    assert detect(image, medperf()) == "medperf"
+    assert detect(image, {"inputs": [DICOM]}) == "grand-challenge"
+    assert detect(image, {"contract": "files/1"}) == "files"
+    assert detect(image, {"else": 1}) == "worker"
+    labelled = ImageDeclaration(labels={"io.proctor.contract": "files"})
+    assert detect(labelled, medperf()) == "files"
+
+
+@pytest.mark.parametrize("contract", sorted(CONTRACTS))
+def test_contract_may_be_given(contract):
+    given = {
+        "grand-challenge": ({"inputs": [DICOM]}, "a.json"),
+        "medperf": (medperf(), "p.csv#a=b"),
+        "map": (None, "a.json"),
+    }
+    document, answer = given.get(contract, (None, None))
+    image = ImageDeclaration(manifests={"etc/holoscan/app.json": json.dumps(HOLOSCAN)})
+    assert declare(image, contract=contract, document=document, answer=answer).contract == contract
 
 
 @pytest.mark.parametrize(
@@ -70,8 +88,8 @@ def test_contract_is_found(labels, manifests, contract):
         ("files", {"contract": "files/1", "unit": "set"}, "answer.json", "{case}"),
         ("grand-challenge", None, "a.json", "contract file"),
         ("grand-challenge", {"inputs": [DICOM]}, None, "--answer"),
-        ("grand-challenge", {"inputs": [VALUE]}, "a.json", "Exactly one"),
-        ("grand-challenge", {"inputs": [DICOM, DICOM]}, "a.json", "Exactly one"),
+        ("grand-challenge", {"inputs": [VALUE]}, "a.json", "must hold the case"),
+        ("grand-challenge", {"inputs": [DICOM, DICOM]}, "a.json", "select"),
         ("grand-challenge", {"inputs": [DICOM, VALUE, VALUE]}, "a.json", "share"),
         ("grand-challenge", {"inputs": [DICOM | {"relative_path": "ct"}]}, "a.json", "inputs"),
         ("grand-challenge", {"inputs": [DICOM | {"relative_path": "images/../.."}]}, "a.json", "inputs"),
@@ -91,16 +109,16 @@ def test_contract_is_found(labels, manifests, contract):
         (
             "medperf",
             medperf(
-                input_volumes={"data_path": volume("/a"), "additional_files": volume("/w")},
+                input_volumes={"data_path": volume("/a"), "labels_path": volume("/w")},
             ),
             "p.csv#a=b",
-            "inside the image",
+            "no others",
         ),
         (
             "medperf",
             medperf(output_volumes={"output_path": volume("/o", "file")}),
             "p.csv#a=b",
-            "directories",
+            "must be a directory",
         ),
         ("map", {}, "a.json", "declared inside"),
         ("map", None, "a.json", "not an application package"),
@@ -207,35 +225,3 @@ def test_folder_for_output_folders_is_private(tmp_path, monkeypatch):
     _parent().chmod(0o755)
     with pytest.raises(SessionError, match="private"):
         _parent()
-
-
-def test_inputs_are_laid_out_as_the_platform_does(tmp_path):
-    staged = tmp_path / "staged"
-    staged.mkdir()
-    (staged / "000001.dcm").write_bytes(b"DICM")
-    case = CaseInput(case="k7Qm", directory=staged, files=("000001.dcm",))
-    sockets = tuple(Socket(**item) for item in (DICOM, VALUE))
-    run = ContractRun(engine=None, image="", posture=Posture(), limits=Limits(), input_root=tmp_path, task={})
-    root = tmp_path / "input"
-    root.mkdir()
-    write_inputs(run, sockets, case, root)
-    assert (root / "images/ct/000001.dcm").read_bytes() == b"DICM"
-    assert json.loads((root / "age.json").read_text()) == 50
-    image, value = json.loads((root / "inputs.json").read_text())
-    assert image["socket"] == image["interface"]
-    assert image["image"]["name"] == "k7Qm"
-    assert (image["value"], value["image"], value["value"]) == (None, None, 50)
-    assert [item["socket"]["super_kind"] for item in (image, value)] == ["Image", "Value"]
-    assert image["socket"]["relative_path"] == "images/ct"
-
-    decoded = (Socket(slug="ct", kind="Image", relative_path="images/ct"),)
-    other = tmp_path / "other"
-    other.mkdir()
-    with pytest.raises(SessionError, match="no decoder"):
-        write_inputs(run, decoded, case, other)
-    pixels = Volume(array=np.zeros((2, 3), np.uint8), spacing=(1.0, 1.0), origin=(0.0, 0.0))
-    another = tmp_path / "another"
-    another.mkdir()
-    write_inputs(replace(run, decode=lambda _case: pixels), decoded, case, another)
-    (made,) = (another / "images/ct").iterdir()
-    assert made.name == f"{image['image']['pk']}.mha"
