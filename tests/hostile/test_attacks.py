@@ -22,8 +22,8 @@ from runners.leftovers import LABEL_OWNER, NAME_PREFIX, new_name, owner_labels
 from runners.limits import KIB, MIB, Limits
 from runners.posture import Posture
 from runners.worker import CaseInput, run_cases
-from sandbox.predictions import level
 from sandbox.output_schema import ScoreOutput
+from sandbox.predictions import level
 
 pytestmark = pytest.mark.engine
 
