@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -70,6 +73,19 @@ def examine_machine(policy: Policy) -> MachineExamination:
     """
     with connect(policy.engine.url) as engine:
         return examine(engine, policy)
+
+
+@contextmanager
+def examining(policy: Policy) -> Iterator[tuple[Engine, Future[MachineExamination]]]:
+    """Connect to the policy's engine and examine it beside what the caller does meanwhile.
+
+    Nothing may run on the engine before the examination's outcome is known.
+
+    Raises:
+        EngineMissing: there is no engine.
+    """
+    with connect(policy.engine.url) as engine, ThreadPoolExecutor(1, "proctor-examination") as beside:
+        yield engine, beside.submit(examine, engine, policy)
 
 
 def examine(engine: Engine, policy: Policy) -> MachineExamination:

@@ -174,14 +174,38 @@ def verify(
     Raises:
         VerificationError: something is not as it was locked; the findings are named.
     """
+    outcome = look_over(workspace, locked, policy, moment=moment, progress=progress)
+    settle_verification(workspace, locked, outcome, moment=moment, evaluation=evaluation)
+    return outcome
+
+
+def look_over(
+    workspace: Workspace,
+    locked: LockedHoldout,
+    policy: Policy | None,
+    *,
+    moment: str,
+    progress: Progress | None = None,
+) -> Verification:
+    """Read a locked hold-out again, without entering the outcome; :func:`settle_verification` must follow."""
     sampling = None
     if policy is not None and moment in ("before", "after"):
         files = policy.sampling(locked.bytes, "before" if moment == "before" else "after")
         if files is not None:
             sampling = Sampling(fraction=0.0, minimum=files)
-    outcome = verify_locked(
+    return verify_locked(
         locked, reference_key=reference_key(workspace, locked), sampling=sampling, progress=progress
     )
+
+
+def settle_verification(
+    workspace: Workspace, locked: LockedHoldout, outcome: Verification, *, moment: str, evaluation: str | None
+) -> None:
+    """Enter the outcome of :func:`look_over` into the ledger.
+
+    Raises:
+        VerificationError: something is not as it was locked; the findings are named.
+    """
     subject = {"holdout": locked.name, "version": locked.version, "root": locked.root}
     enter_verification(
         workspace,
@@ -190,7 +214,6 @@ def verify(
         moment=moment,
     )
     outcome.check()
-    return outcome
 
 
 def enter_verification(

@@ -174,13 +174,12 @@ def run_submission(
                 tally.containers += event.kind in ("ready", "not_ready")
 
         def serve(number: int) -> None:
-            root = work / f"input-{number}"
-            root.mkdir()
-            images = StagedImages(opened.enter_context(CaseReader()))
-            ready = replace(request, input_root=root, on_event=note, reader=images)
-            outcomes = contract.run(ready, staged(number))
             try:
-                with contextlib.closing(outcomes):
+                root = work / f"input-{number}"
+                root.mkdir()
+                images = StagedImages(opened.enter_context(CaseReader()))
+                ready = replace(request, input_root=root, on_event=note, reader=images)
+                with contextlib.closing(contract.run(ready, staged(number))) as outcomes:
                     for outcome in outcomes:
                         if outcome.case in names:
                             end(_ended(outcome, names[outcome.case], number, protocol))

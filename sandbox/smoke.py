@@ -1,11 +1,13 @@
 """The smoke case: before any real case, a container is asked about a synthetic one, under the run's own posture.
 
 What cannot start, or does not keep to its contract, then never sees a patient's image. The case is a SYNTHETIC
-radiograph (:mod:`holdout.synthetic`) in the view that real cases have.
+radiograph (:mod:`holdout.synthetic`) in the view that real cases have. It is the first question of the run's first
+container; where one container gets all cases together, it has a run of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import secrets
 import shutil
@@ -14,11 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from holdout import synthetic
+from holdout.case_reader import CaseReader
 from holdout.view import ViewPlan, build, read_source
 from runners.contracts.interface import ContractRun
 from runners.contracts.registry import CONTRACTS
 from runners.failures import FailureCode
 from runners.worker import CaseInput, CaseOutcome
+from sandbox.case_images import StagedImages
 from sandbox.errors import EvaluationRefusedError
 from sandbox.policy import Policy
 from sandbox.protocol import Protocol
@@ -76,23 +80,43 @@ def synthetic_cases(folder: Path, protocol: Protocol, picks: Sequence[int] = (0,
         shutil.rmtree(data, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def smoke_case(protocol: Protocol, work: Path) -> Iterator[CaseInput]:
+    """Make the one synthetic case that a container is asked first, below ``work``, the run's folder."""
+    folder = work / "smoke"
+    folder.mkdir()
+    try:
+        (case,) = synthetic_cases(folder, protocol)
+        yield case
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def ask_smoke_case(
     submission: Submission, request: ContractRun, policy: Policy, protocol: Protocol, work: Path
-) -> CaseOutcome:
-    """Ask about one synthetic case; ``work`` is the run's folder.
+) -> None:
+    """Ask about one synthetic case in a run of its own; ``work`` is the run's folder.
 
     Raises:
         EvaluationRefusedError: the container fails in a way that the policy does not pass over.
     """
-    folder, root = work / "smoke", work / "smoke-input"
-    folder.mkdir()
+    root = work / "smoke-input"
     root.mkdir()
     try:
-        cases = synthetic_cases(folder, protocol)
-        (outcome,) = CONTRACTS[submission.contract].run(replace(request, input_root=root), cases)
+        with smoke_case(protocol, work) as case, CaseReader() as reader:
+            asked = replace(request, input_root=root, reader=StagedImages(reader))
+            (outcome,) = CONTRACTS[submission.contract].run(asked, [case])
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(root, ignore_errors=True)
+    judge_smoke_case(outcome, policy)
+
+
+def judge_smoke_case(outcome: CaseOutcome, policy: Policy) -> None:
+    """Decide whether a container may see real cases.
+
+    Raises:
+        EvaluationRefusedError: it failed the synthetic one in a way that the policy does not pass over.
+    """
     code: FailureCode | None = outcome.failure
     strict = policy.run.smoke == "answer"
     if code is not None and (code in _FORM or (strict and code not in _ANSWERED)):
@@ -100,4 +124,3 @@ def ask_smoke_case(
             f"The container failed the smoke case, a synthetic radiograph ({code}): {code.sentence} No case of the "
             "hold-out was asked. The vendor finds the cause with `proctor kit check`."
         )
-    return outcome
