@@ -30,8 +30,8 @@ class DisclosureRules(BaseModel):
         count_base: counts are rounded to multiples of it.
         rate_grids: steps of rates, rising. Each rate takes the finest whose step spans ``count_base`` cases.
         score_grid: step of AUROC.
-        interval_grid: step of interval ends, which are rounded outwards. Ends of a rate take no finer step
-            than the rate itself.
+        interval_base: interval ends are rounded outwards to the finest of ``rate_grids`` whose step spans so many
+            cases. They tell how many cases there are, besides the rate, and so need coarser steps.
         minimum_width: how many whole numbers, at least, every protected cell must stay free to move over
             after all that was ever released: largest minus smallest feasible value.
         minimum_difference: fewest patients by which two hold-out versions, or the calls of two submissions,
@@ -56,15 +56,13 @@ class DisclosureRules(BaseModel):
         "0.2",
     )
     score_grid: Grid = "0.01"
-    interval_grid: Grid = "0.01"
+    interval_base: Annotated[int, Field(ge=1, le=10_000)] = 40
     minimum_width: Annotated[int, Field(ge=1, le=1_000)] = 4
     minimum_difference: Annotated[int, Field(ge=1, le=10_000)] = 10
     metrics: tuple[ReleasedMetric, ...] = (
         "auroc",
         "sensitivity",
         "specificity",
-        "ppv",
-        "npv",
         "failure_rate",
     )
     label_free: Literal["withheld", "rules"] = "withheld"

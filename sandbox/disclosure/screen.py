@@ -3,28 +3,38 @@
     screened = screen(results, rules, scope=predictions_digest)
 
 ``scope`` names the predictions that the numbers rest on. Two evaluations of the same predictions must have the same
-scope, so that the audit knows that they speak of the same cells. Paths of fields, fit for ``selection``:
+scope, so that the audit knows that they speak of the same cells. Paths, fit for a ``selection`` (``P`` is a short
+form of the protocol's digest):
 
-    <scope>/<protocol digest>/verdict                          overall verdict
-    <scope>/<protocol digest>/acceptance/<criterion>           met, not_met or cannot_tell
-    <scope>/all/auroc/value|low|high                           AUROC and its interval's ends
-    <scope>/<operating point>/all/sensitivity/value|low|high   and specificity, ppv, npv
-    <scope>/all/failures/<code>                                counts of failures, only with label_free: rules
-    <scope>/<attribute>=<level>/auroc/...                      the same of a stratum
-    holdout/all/positives|negatives|patients                   counts of the hold-out, paid once
-    holdout/<attribute>=<level>/positives|negatives|patients
+    <scope>/P/verdict                                            overall verdict
+    <scope>/P/acceptance/<criterion>                             met, not_met or cannot_tell
+    <scope>/P/all/auroc/value|low|high                           AUROC and its interval's ends
+    <scope>/P/<operating point>/all/sensitivity/value|low|high   and specificity, ppv, npv
+    <scope>/P/all/failures/<code>                                counts of failures, only with label_free: rules
+    <scope>/P/<attribute>=<level>/auroc/...                      the same of a stratum
+    holdout/P/all/positives|negatives|patients                   counts of the hold-out, paid once
+    holdout/P/<attribute>=<level>/positives|negatives|patients
+
+Of a task without one binary target only verdicts leave: the audit cannot follow its other numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from sandbox.disclosure.fields import ReleasedField, Screened
+from sandbox.disclosure import telling
+from sandbox.disclosure.cells import ALL
+from sandbox.disclosure.counted import Counted, count
+from sandbox.disclosure.fields import ReleasedField, RuleVerdict, Screened
+from sandbox.disclosure.outline import Outline, Selection, Slot, slots
 from sandbox.disclosure.rules import DisclosureRules
+from sandbox.disclosure.suppression import Withheld, decide, estimates_of
+from sandbox.disclosure.telling import Told
 from sandbox.protocol import Protocol
 from sandbox.results import Results
 
-Selection = Callable[[str], bool]
+SCORED_TASKS = frozenset({"binary", "triage"})
+_PASSED = "Passes every rule of the policy."
 
 
 def screen(
@@ -41,7 +51,41 @@ def screen(
     Returns:
         Fields, what each rule said, and what the audit needs.
     """
-    raise NotImplementedError
+    protocol = protocol_mark(results.protocol_digest)
+    scored = results.task in SCORED_TASKS and results.flow.positives is not None
+    counted = count(results, scope, protocol) if scored else Counted(groups=())
+    outline = Outline(
+        scope=scope,
+        protocol=protocol,
+        points=tuple(counted.confusion),
+        groups=(ALL, *(group.name for group in counted.groups)) if scored else (),
+        criteria=tuple(criterion.name for criterion in results.acceptance),
+        cases=results.flow.cases,
+    )
+    estimates = estimates_of(results.analysis()) if scored else {}
+    decisions = decide(counted, estimates, rules) if scored else {}
+    writer = telling.Writer(
+        results=results, counted=counted, estimates=estimates, decisions=decisions, rules=rules
+    )
+    fields, verdicts = [], []
+    for slot in slots(outline, rules, selection):
+        told = writer.tell(slot)
+        fields.append(_field(slot, told))
+        refusal = told.refusal or Withheld(rule="rounding", sentence=_PASSED)
+        verdicts.append(
+            RuleVerdict(
+                rule=refusal.rule,
+                field=slot.path,
+                passed=told.refusal is None,
+                sentence=refusal.sentence,
+            )
+        )
+    return Screened(
+        fields=tuple(fields),
+        verdicts=tuple(verdicts),
+        structure=counted.structure,
+        protected=telling.protected(counted, fields),
+    )
 
 
 def plan(
@@ -60,10 +104,38 @@ def plan(
 
     Args:
         protocol: the registered plan.
-        groups: the ``attribute=level`` of each level of each stratum of the hold-out.
-        cases: number of cases of the hold-out.
+        groups: the ``attribute=level`` of each level of each stratum of the hold-out, in the results' order.
+        cases: number of cases of the hold-out that have a reference standard.
         rules: the policy's.
         scope: any name.
         selection: as in :func:`screen`.
     """
-    raise NotImplementedError
+    scored = protocol.task.kind in SCORED_TASKS
+    outline = Outline(
+        scope=scope,
+        protocol=protocol_mark(protocol.digest),
+        points=tuple(point.name for point in protocol.operating_points if point.threshold is not None)
+        if scored
+        else (),
+        groups=(ALL, *groups) if scored else (),
+        criteria=tuple(criterion.name for criterion in protocol.acceptance),
+        cases=cases,
+    )
+    return tuple(_field(slot, Told()) for slot in slots(outline, rules, selection))
+
+
+def protocol_mark(digest: str) -> str:
+    """Short form of a protocol's digest, as it stands in paths."""
+    return digest.removeprefix("sha256:")[:12]
+
+
+def _field(slot: Slot, told: Told) -> ReleasedField:
+    return ReleasedField(
+        path=slot.path,
+        kind=slot.kind,
+        value=told.value,
+        grid=told.grid,
+        levels=slot.levels,
+        bits=slot.bits,
+        constraints=told.constraints,
+    )
