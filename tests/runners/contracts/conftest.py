@@ -5,10 +5,12 @@ import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runners.contracts.declaration import read_document
 from runners.contracts.interface import ContractRun, ImageDeclaration
+from runners.contracts.metaimage import Volume
 from runners.contracts.registry import CONTRACTS, Declared, declare
 from runners.images import build_image
 from runners.limits import MIB, Limits
@@ -30,6 +32,32 @@ GC_INPUTS = {
 }
 
 
+MHA_INPUTS = {
+    "inputs": [
+        {"slug": "chest-ct", "kind": "Image", "relative_path": "images/chest-ct"},
+        {
+            "slug": "patient-age",
+            "kind": "Integer",
+            "relative_path": "patient-age.json",
+            "attribute": "PatientAge",
+        },
+    ]
+}
+
+
+class SpellingReader:
+    """Stands in for the host's decoder: a volume whose first slice spells the word in the case's file."""
+
+    def attributes(self, case, keywords):
+        return {name: {"PatientAge": 61} for name in case.files}
+
+    def volume(self, case, files):
+        word = (case.directory / files[0]).read_bytes()
+        pixels = np.zeros((2, 4, 8), np.int16)
+        pixels[0].ravel()[: len(word)] = np.frombuffer(word, np.uint8)
+        return Volume(array=pixels, spacing=(0.7, 0.5, 2.5), origin=(-10.0, 20.0, 30.5))
+
+
 @dataclass(frozen=True)
 class Style:
     """A contract as a vendor would declare it, and the container that goes with it."""
@@ -41,25 +69,55 @@ class Style:
     labels: dict = field(default_factory=dict)
     manifests: dict = field(default_factory=dict)
     dockerfile: str = ""
+    decoded: bool = False
+    attached: tuple = ()
+
+    def attachments(self, folder):
+        """What the vendor hands in beside the image, as admission keeps it."""
+        if not self.attached:
+            return {}
+        folder.mkdir()
+        places = {name: folder / name for name in self.attached}
+        places["parameters_file"].write_text("threshold: 0.5\n")
+        (places["additional_files"] / "weights").mkdir(parents=True)
+        (places["additional_files"] / "weights" / "model.bin").write_bytes(b"weights")
+        return places
 
     def declared(self) -> Declared:
         image = ImageDeclaration(
             labels=self.labels,
             manifests={path: (VENDORS / name).read_text() for path, name in self.manifests.items()},
         )
-        # What the image says of itself is enough where the contract has a way to say it.
-        named = None if self.labels or self.manifests else self.contract
-        return declare(image, contract=named, document=self.document, answer=self.answer)
+        # What image and contract file say is enough where the contract has a way to say it.
+        named = None if self.labels or self.manifests or self.document else self.contract
+        return declare(
+            image,
+            contract=named,
+            document=self.document,
+            answer=self.answer,
+            attached=frozenset(self.attached),
+        )
 
 
 def map_style(generation):
-    path = f"etc/{generation}/app.json"
+    path, package = f"etc/{generation}/app.json", f"etc/{generation}/pkg.json"
     return Style(
         program="map_app.py",
         contract="map",
         answer="result.json#/findings/0/probability",
-        manifests={path: f"{generation}_app.json"},
-        dockerfile=f"COPY entrypoint.sh /app/\nCOPY {generation}_app.json /{path}\n",
+        manifests={path: f"{generation}_app.json", package: f"{generation}_pkg.json"},
+        dockerfile=f"COPY entrypoint.sh /app/\nCOPY {generation}_app.json /{path}\n"
+        f"COPY {generation}_pkg.json /{package}\n",
+    )
+
+
+def medperf_style(configuration):
+    return Style(
+        program="mlcube_infer.py",
+        contract="medperf",
+        answer="predictions.csv#case=probability",
+        document=read_document((VENDORS / configuration).read_bytes()),
+        attached=("parameters_file", "additional_files"),
     )
 
 
@@ -89,6 +147,23 @@ STYLES = {
         document=GC_INPUTS,
         labels={"org.grand-challenge.api-method": "Invoke"},
     ),
+    "gc-exec-mha": Style(
+        program="gc_mha_exec.py",
+        contract="grand-challenge",
+        answer="malignancy-likelihood.json",
+        document=MHA_INPUTS,
+        decoded=True,
+    ),
+    "gc-invoke-mha": Style(
+        program="gc_mha_invoke.py",
+        contract="grand-challenge",
+        answer="malignancy-likelihood.json",
+        document=MHA_INPUTS,
+        labels={"org.grand-challenge.api-method": "invoke"},
+        decoded=True,
+    ),
+    "medperf-weights": medperf_style("medperf_weights.yaml"),
+    "medperf-mlcube": medperf_style("mlcube.yaml"),
     "medperf": Style(
         program="medperf_infer.py",
         contract="medperf",
@@ -108,7 +183,15 @@ def image(engine):
 
 def built(engine, name):
     style = STYLES[name]
-    shared = {"model.py", "gc_exec.py", style.program, "entrypoint.sh", *style.manifests.values()}
+    shared = {
+        "model.py",
+        "gc_exec.py",
+        "gc_mha_exec.py",
+        "mha.py",
+        style.program,
+        "entrypoint.sh",
+        *style.manifests.values(),
+    }
     files = {path: (VENDORS / path).read_bytes() for path in shared}
     labels = "".join(f'LABEL {key}="{value}"\n' for key, value in style.labels.items())
     files["Dockerfile"] = (
@@ -154,6 +237,8 @@ def put(engine, image, tmp_path, limits):
             answer=declared.location,
             user="65532:65532",
             on_event=on_event,
+            reader=SpellingReader() if style.decoded else None,
+            attachments=style.attachments(tmp_path / f"attached-{time.monotonic_ns()}"),
         )
         request = replace(request, **changes)
         staged = tmp_path / "staged"

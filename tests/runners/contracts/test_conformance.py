@@ -14,8 +14,11 @@ from runners.leftovers import LABEL_OWNER
 
 pytestmark = [pytest.mark.engine]
 
-PER_CASE = ("files-case", "gc-exec", "gc-invoke", "map-holoscan", "map-monai")
-WHOLE_SET = ("files-set", "medperf")
+PER_CASE = (
+    *("files-case", "gc-exec", "gc-invoke", "gc-exec-mha", "gc-invoke-mha"),
+    *("map-holoscan", "map-monai"),
+)
+WHOLE_SET = ("files-set", "medperf", "medperf-weights", "medperf-mlcube")
 
 EXPECTED = {
     "c0_25-a": None,

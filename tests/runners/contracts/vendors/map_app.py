@@ -13,6 +13,8 @@ names = {
 }
 source, target = (Path(os.environ[name]) for name in names[prefix])
 assert source.is_absolute()
+models = {"holoscan": "HOLOSCAN_MODEL_PATH", "monai": "MONAI_MODELPATH"}[prefix]
+assert os.environ[models] == f"/opt/{prefix}/models"
 word = predict(next(source.rglob("*.dcm")))
 try:
     number = float(word)
