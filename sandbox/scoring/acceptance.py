@@ -56,6 +56,7 @@ def _judge_one(analysis: Analysis, criterion: Criterion) -> CriterionResult:
         estimate=found,
         verdict=verdict,
         reason=reason,
+        subject=criterion.subject,
     )
 
 
@@ -91,9 +92,14 @@ def _find(analysis: Analysis, criterion: Criterion) -> Estimate:
     estimates: Sequence[Estimate] = place.estimates
     if criterion.operating_point is not None:
         points: Sequence[OperatingPointResult] = place.operating_points
-        estimates = next((p.estimates for p in points if p.name == criterion.operating_point), ())
+        estimates = [
+            found
+            for point in points
+            if point.name == criterion.operating_point
+            for found in point.estimates
+        ]
     for found in estimates:
-        if found.metric == criterion.metric:
+        if (found.metric, found.subject) == (criterion.metric, criterion.subject):
             return found
     raise ScoringError(
         f"the criterion {criterion.name} names an estimate that was not made: {criterion.metric}"
@@ -116,4 +122,5 @@ def _absent(analysis: Analysis, criterion: Criterion) -> Estimate:
         version=1,
         status="undefined",
         reason="No scored case lies in this stratum.",
+        subject=criterion.subject,
     )

@@ -18,6 +18,7 @@ from sandbox.results import Flow, Results
 from sandbox.scoring import acceptance, failures
 from sandbox.scoring.binary import score_binary
 from sandbox.scoring.cases import Bools, count_patients
+from sandbox.scoring.multiclass import score_multiclass
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.store import labelled_cases
 from sandbox.scoring.strata import composition
@@ -25,6 +26,7 @@ from sandbox.truth import binary_truth
 
 _SCORERS: Mapping[TaskKind, Callable[[pa.Table, Protocol, str], ScoredTask]] = {
     "binary": score_binary,
+    "multiclass": score_multiclass,
 }
 
 
