@@ -1,89 +1,23 @@
 """Archives in every layout and compression, on the engine and without it; what the layers say of their packages."""
 
-import base64
-import gzip
-import hashlib
-import io
 import json
+import lzma
 import sqlite3
 import struct
 import tarfile
 from dataclasses import replace
+from pathlib import Path
 
-import pyarrow as pa
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from runners import admission
-from runners.admission import AdmissionRules, host_architecture, read_archive
+from runners.admission import read_archive
 from runners.errors import AdmissionRefused
 from runners.limits import MIB
 from runners.packages import MOST_PACKAGES, Package, read_packages
-from runners.signature import load_key
+from tests.runners.oci_archives import PASSWD, RULES, SQUEEZE, config_of, descriptor, oci, sha, tar
 
-RULES = AdmissionRules(
-    archive_bytes=64 * MIB, layer_bytes=64 * MIB, total_bytes=64 * MIB, layers=8, files=9000, seconds=30
-)
-SQUEEZE = {
-    "plain": bytes,
-    "gzip": gzip.compress,
-    "zstd": lambda content: pa.Codec("zstd").compress(content, asbytes=True),
-    # Several frames, as parallel compressors write them.
-    "zstd frames": lambda content: b"".join(
-        pa.Codec("zstd").compress(content[at : at + 999], asbytes=True) for at in range(0, len(content), 999)
-    ),
-}
-PASSWD = {"etc/passwd": b"worker:x:1000:1001::/:\n"}
-
-
-def tar(files):
-    whole = io.BytesIO()
-    with tarfile.open(fileobj=whole, mode="w") as archive:
-        for name, content in files.items():
-            made = tarfile.TarInfo(name)
-            made.size = len(content)
-            made.mode = 0o4755 if name.startswith("suid") else 0o644
-            archive.addfile(made, io.BytesIO(content))
-    return whole.getvalue()
-
-
-def sha(content):
-    return hashlib.sha256(content).hexdigest()
-
-
-def descriptor(content, **more):
-    return {"mediaType": "x", "digest": f"sha256:{sha(content)}", "size": len(content), **more}
-
-
-def config_of(layers, **config):
-    return json.dumps(
-        {
-            "architecture": host_architecture(),
-            "os": "linux",
-            "config": {"User": "1000", "Entrypoint": ["/app"], **config},
-            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{sha(layer)}" for layer in layers]},
-        }
-    ).encode()
-
-
-def oci(path, layers, *, squeeze="plain", whole="plain", nested=False, others=(), config=None):
-    """Write an OCI layout, as build tools and copying tools do."""
-    config = config or config_of(layers)
-    stored = [SQUEEZE[squeeze](layer) for layer in layers]
-    manifest = json.dumps(
-        {"schemaVersion": 2, "config": descriptor(config), "layers": [descriptor(item) for item in stored]}
-    ).encode()
-    blobs = [config, manifest, *stored]
-    index = {"schemaVersion": 2, "manifests": [descriptor(manifest), *others]}
-    if nested:
-        inner = json.dumps(index).encode()
-        blobs.append(inner)
-        index = {"schemaVersion": 2, "manifests": [descriptor(inner)]}
-    files = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}', "index.json": json.dumps(index).encode()}
-    files |= {f"blobs/sha256/{sha(blob)}": blob for blob in blobs}
-    path.write_bytes(SQUEEZE[whole](tar(files)))
-    return path
+DATA = Path(__file__).parent / "data" / "rpm"
 
 
 def refusal(path, rules=RULES, **more):
@@ -196,7 +130,11 @@ def test_packages_of_every_kind_are_listed(tmp_path):
         {
             **PASSWD,
             "var/lib/dpkg/status": DPKG,
+            "var/lib/dpkg/status.d/base-files": b"Package: base-files\nVersion: 12.4+deb12u5\n",
+            "var/lib/dpkg/status.d/base-files.md5sums": b"0123  usr/share/doc\n",
             "lib/apk/db/installed": APK,
+            "usr/lib/python3/dist-packages/six-1.16.0.egg-info": b"Name: six\nVersion: 1.16.0\n",
+            "usr/lib/sysimage/rpm/Packages": lzma.decompress((DATA / "Packages.xz").read_bytes()),
             "var/lib/rpm/rpmdb.sqlite": rpmdb(tmp_path, [("bash", "5.2", "1.el9")]),
             "usr/lib/python3/dist-packages/numpy-1.24.2.egg-info/PKG-INFO": b"Name: numpy\nVersion: 1.24.2\n",
             "opt/old/torch-1.0.dist-info/METADATA": b"Name: torch\nVersion: 1.0\n",
@@ -214,10 +152,14 @@ def test_packages_of_every_kind_are_listed(tmp_path):
     assert [(item.kind, item.name, item.version) for item in admitted.packages] == [
         ("apk", "busybox", "1.36.1-r29"),
         ("apk", "musl", "1.2.5-r0"),
+        ("deb", "base-files", "12.4+deb12u5"),
         ("deb", "libc6", "2.36-9+deb12u4"),
         ("python", "numpy", "1.24.2"),
+        ("python", "six", "1.16.0"),
         ("python", "torch", "2.4.0"),
         ("rpm", "bash", "5.2-1.el9"),
+        ("rpm", "sample-one", "1.2.3-4.el9"),
+        ("rpm", "sample-two", "2:1.2.3-4.el9"),
     ]
     assert admitted.warnings == ()
 
@@ -227,6 +169,7 @@ def test_packages_of_every_kind_are_listed(tmp_path):
     [
         {"var/lib/rpm/rpmdb.sqlite": b"SQLite format 3\0" + bytes(5000)},
         {"var/lib/rpm/Packages": b"x"},
+        {"usr/lib/sysimage/rpm/Packages.db": b"RpmP" + bytes(100)},
         {"var/lib/dpkg/status": b"".join(b"Package: p%d\nVersion: 1\n\n" % n for n in range(MOST_PACKAGES))
          , "a.egg-info": b"Name: one-more\nVersion: 1\n"},
     ],
@@ -243,38 +186,6 @@ def test_names_from_a_database_are_plain_text():
     assert read_packages("var/lib/dpkg/status", DPKG) == (
         Package(kind="deb", name="libc6", version="2.36-9+deb12u4"),
     )
-
-
-def pem(key):
-    return key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    ).decode()  # fmt: skip
-
-
-def test_signature_over_the_digest(tmp_path):
-    path = oci(tmp_path / "i", [tar(PASSWD)])
-    digest = read_archive(path, RULES).digest
-    curve, edwards = ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate()
-    asks = replace(RULES, signature_keys=(pem(edwards), pem(curve)))
-    signed = base64.b64encode(curve.sign(f"{digest}\n".encode(), ec.ECDSA(hashes.SHA256())))
-    admitted = read_archive(path, asks, signature=signed + b"\n")
-    assert admitted.signed_by.startswith("sha256:")
-    also = read_archive(path, asks, signature=base64.b64encode(edwards.sign(digest.encode())))
-    assert also.signed_by != admitted.signed_by
-    assert read_archive(path, RULES).signed_by is None
-    assert refusal(path, asks) == "signature_missing"
-    stranger = base64.b64encode(ed25519.Ed25519PrivateKey.generate().sign(digest.encode()))
-    other_image = base64.b64encode(edwards.sign(b"sha256:" + b"0" * 64))
-    for wrong in (b"", b"!", b"A" * 20_000, stranger, other_image, b"\xff"):
-        assert refusal(path, asks, signature=wrong) == "signature_invalid"
-    for no_key in (
-        "",
-        "nonsense",
-        pem(rsa.generate_private_key(65537, 2048)),
-        pem(ec.generate_private_key(ec.SECP384R1())),
-    ):
-        with pytest.raises(ValueError, match="key"):
-            load_key(no_key)
 
 
 @pytest.mark.engine
