@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +20,8 @@ from sandbox.commands.holdouts import holdout_app
 from sandbox.commands.kit import kit_app
 from sandbox.commands.ledgers import ledger_app
 from sandbox.commands.protocols import protocol_app
+from sandbox.commands.releases import claim_app, release_app
+from sandbox.commands.stress import stress_app
 from sandbox.commands.submissions import submission_app
 from sandbox.commands.workspaces import doctor, init
 
@@ -66,7 +72,10 @@ app.add_typer(kit_app, name="kit")
 app.add_typer(protocol_app, name="protocol")
 app.add_typer(evaluation_app, name="evaluation")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(stress_app, name="stress")
 app.add_typer(actor_app, name="actor")
+app.add_typer(claim_app, name="claim")
+app.add_typer(release_app, name="release")
 for _command in (init, doctor, evaluate, report, dossier, verify, demo):
     app.command()(_command)
 
@@ -129,7 +138,7 @@ def main(arguments: list[str]) -> int:
     except OSError as error:
         if os.environ.get("PROCTOR_DEBUG"):
             raise
-        where = f" ({error.filename})" if error.filename else ""
+        where = f" ({error.filename})" if error.filename else _full(error)
         console.problem(
             f"{error.strerror or error}{where}. Nothing was left half done; mend it and run the same command again."
         )
@@ -147,6 +156,17 @@ def main(arguments: list[str]) -> int:
         return BROKEN
     finally:
         _act_as(earlier)
+
+
+def _full(error: OSError) -> str:
+    """Say how much is left where Proctor writes: a write to an open file that found no space names no place."""
+    from sandbox.workspace import default_home
+
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        return ""
+    places = [place for place in (default_home(), Path(tempfile.gettempdir()), Path.cwd()) if place.is_dir()]
+    free = [f"{shutil.disk_usage(place).free >> 20} MiB in {place}" for place in dict.fromkeys(places)]
+    return f" (free: {', '.join(free)})"
 
 
 def _take_actor(words: list[str]) -> list[str]:

@@ -18,6 +18,7 @@ Donor = Literal["none", "same class, other patient"]
 Run = Literal[
     "none", "same case again", "fresh container", "other order", "other batch", "other thread count"
 ]
+Readout = Literal["paired difference", "auroc near 0.5", "score follows the pixels"]
 Severity = float | str
 Change = Callable[["OpenCase", "Severity", "np.random.Generator"], None]
 """Changes an open case in place: (case, severity, random numbers that do not depend on the severity)."""
@@ -45,6 +46,8 @@ class Perturbation:
         cases: which cases it is meant for, by their truth. Only the scorer knows truth, so it chooses.
         donor: whether a second case must be given.
         run: what the runner does otherwise, for kind ``run``.
+        readout: what tells a pass: the difference to the clean case (by the expectation); an AUROC near chance, as
+            what is left of the image cannot tell the truth; or a score near that of the donor's clean case.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Perturbation:
     cases: Cases = "all"
     donor: Donor = "none"
     run: Run = "none"
+    readout: Readout = "paired difference"
 
     def __post_init__(self) -> None:
         if len(self.severities) not in (1, GRADED):

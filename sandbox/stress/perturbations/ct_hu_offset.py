@@ -1,0 +1,29 @@
+"""CT whose Hounsfield scale is off."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sandbox.stress.case import OpenCase
+from sandbox.stress.perturbation import Perturbation, Severity
+from sandbox.stress.volume import put_back, volumes
+
+
+def offset(case: OpenCase, shift: Severity, numbers: np.random.Generator) -> None:
+    """Add ``shift`` HU to every pixel that is not padding; the rescale in the header stays."""
+    for volume in volumes(case):
+        put_back(volume, volume.values + np.float32(float(shift)))
+
+
+PERTURBATION = Perturbation(
+    name="ct_hu_offset",
+    family="CT",
+    modalities=frozenset({"CT"}),
+    expectation="may change within a margin",
+    kind="pixels",
+    unit="HU",
+    severities=(2.0, 5.0, 10.0, 20.0, 40.0),
+    sentence="A scanner that is not well calibrated: every value is too high.",
+    source="ACR CT Accreditation phantom: water within 0 +/- 7 HU (5 HU wanted)",
+    function=offset,
+)

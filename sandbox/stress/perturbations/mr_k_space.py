@@ -1,0 +1,133 @@
+"""MR artefacts that arise while k-space is filled: motion, ghosts, spikes, truncation."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+from sandbox.stress.case import OpenCase
+from sandbox.stress.geometry import about_centre, shifted
+from sandbox.stress.perturbation import Change, Perturbation, Severity
+from sandbox.stress.volume import FloatArray, put_back, volumes
+
+ComplexArray = NDArray[np.complex64]
+GHOST_PERIOD = 4
+_MODALITIES = frozenset({"MR"})
+
+
+def _each_frame(change_one: object) -> Change:
+    def change(case: OpenCase, value: Severity, numbers: np.random.Generator) -> None:
+        for volume in volumes(case):
+            plan = numbers.random(16)
+            spacing = volume.spacing or (1.0, 1.0)
+            values = volume.values.copy()
+            for index in range(len(values)):
+                values[index] = np.abs(change_one(values[index], float(value), plan, spacing))  # type: ignore[operator]
+            put_back(volume, values)
+
+    return change
+
+
+def _spectrum(frame: FloatArray) -> ComplexArray:
+    return np.asarray(scipy.fft.fftshift(scipy.fft.fft2(frame.astype(np.complex64))))
+
+
+def _image(spectrum: ComplexArray) -> FloatArray:
+    return np.asarray(scipy.fft.ifft2(scipy.fft.ifftshift(spectrum)))
+
+
+def _moved(frame: FloatArray, size: float, plan: FloatArray, spacing: tuple[float, float]) -> FloatArray:
+    """Outer phase-encoding lines come from a head that turned by ``size`` degrees and slid by ``size`` mm."""
+    spectrum = _spectrum(frame)
+    lines = frame.shape[0]
+    for number, (start, end) in enumerate(((0.56 + 0.08 * plan[0], 0.74), (0.74, 1.0))):
+        turn = size * (1 if plan[1 + number] < 0.5 else -1) * (0.6 + 0.4 * number)
+        slide = size * (1 if plan[3 + number] < 0.5 else -1) * (0.6 + 0.4 * number)
+        other = about_centre(frame[None], degrees=turn, fill=0.0)
+        other = shifted(other, slide / spacing[0], -slide / spacing[1] / 2, 0.0)[0]
+        part = slice(int(start * lines), int(end * lines))
+        spectrum[part] = _spectrum(other)[part]
+    return _image(spectrum)
+
+
+def _ghosted(
+    frame: FloatArray, strength: float, plan: FloatArray, spacing: tuple[float, float]
+) -> FloatArray:
+    """Every fourth phase-encoding line is weaker by ``strength`` percent, except the centre of k-space."""
+    spectrum = _spectrum(frame)
+    middle = frame.shape[0] // 2
+    lines = np.arange(frame.shape[0])
+    periodic = ((lines - middle) % GHOST_PERIOD == int(plan[0] * GHOST_PERIOD)) & (lines != middle)
+    spectrum[periodic] *= np.float32(1 - strength / 100)
+    return _image(spectrum)
+
+
+def _spiked(frame: FloatArray, height: float, plan: FloatArray, spacing: tuple[float, float]) -> FloatArray:
+    """One point of k-space is wrong by ``height`` percent of its largest value."""
+    spectrum = _spectrum(frame)
+    rows, columns = frame.shape
+    row = int(rows * (0.5 + 0.08 + 0.25 * plan[0]))
+    column = int(columns * (0.5 + 0.5 * (plan[1] - 0.5)))
+    spectrum[row, column] += np.float32(height / 100) * np.abs(spectrum).max()
+    return _image(spectrum)
+
+
+def _cropped(frame: FloatArray, share: float, plan: FloatArray, spacing: tuple[float, float]) -> FloatArray:
+    """Only the inner ``share`` percent of the phase-encoding lines was measured."""
+    spectrum = _spectrum(frame)
+    rows = frame.shape[0]
+    kept = max(int(rows * share / 100 / 2), 2)
+    spectrum[: rows // 2 - kept] = 0
+    spectrum[rows // 2 + kept :] = 0
+    return _image(spectrum)
+
+
+MOTION = Perturbation(
+    name="mr_motion",
+    family="MR",
+    modalities=_MODALITIES,
+    expectation="may change within a margin",
+    kind="pixels",
+    unit="mm and degrees",
+    severities=(2.0, 4.0, 6.0, 8.0, 10.0),
+    sentence="The head moves twice during the scan; later lines of k-space are of the moved head.",
+    source="Shaw et al., MRI k-space motion artefact augmentation, MIDL 2019; size as in TorchIO (10 mm, 10 degrees)",
+    function=_each_frame(_moved),
+)
+GHOSTING = Perturbation(
+    name="mr_ghosting",
+    family="MR",
+    modalities=_MODALITIES,
+    expectation="may change within a margin",
+    kind="pixels",
+    unit="% of the signal of every 4th line",
+    severities=(10.0, 20.0, 35.0, 55.0, 80.0),
+    sentence="Periodic motion (breath, pulse): shifted ghosts along the phase-encoding direction.",
+    source="Axel et al., Respiratory effects in two-dimensional Fourier transform MR imaging, Radiology 1986",
+    function=_each_frame(_ghosted),
+)
+SPIKES = Perturbation(
+    name="mr_spike",
+    family="MR",
+    modalities=_MODALITIES,
+    expectation="may change within a margin",
+    kind="pixels",
+    unit="% of the largest value of k-space",
+    severities=(5.0, 10.0, 20.0, 35.0, 50.0),
+    sentence="A spark during read-out: a herringbone over the whole image.",
+    source="Graves and Mitchell, Body MRI artifacts in clinical practice, JMRI 2013",
+    function=_each_frame(_spiked),
+)
+GIBBS = Perturbation(
+    name="mr_gibbs",
+    family="MR",
+    modalities=_MODALITIES,
+    expectation="may change within a margin",
+    kind="pixels",
+    unit="% of the phase-encoding lines",
+    severities=(75.0, 60.0, 45.0, 35.0, 25.0),
+    sentence="Fewer phase-encoding lines: edges ring and detail is lost along one direction.",
+    source="Czervionke et al., Characteristic features of MR truncation artifacts, AJNR 1988",
+    function=_each_frame(_cropped),
+)

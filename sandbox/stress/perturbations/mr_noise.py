@@ -1,0 +1,35 @@
+"""MR with a lower signal-to-noise ratio: Rician noise of magnitude images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sandbox.stress.case import OpenCase
+from sandbox.stress.perturbation import Perturbation, Severity
+from sandbox.stress.signal import signal_level
+from sandbox.stress.volume import put_back, volumes
+
+
+def add_noise(case: OpenCase, ratio: Severity, numbers: np.random.Generator) -> None:
+    """Take the magnitude after complex Gaussian noise of standard deviation signal / ``ratio``."""
+    for volume in volumes(case):
+        sigma = np.float32(signal_level(volume) / float(ratio))
+        values = volume.values.copy()
+        for index in range(len(values)):
+            noise = numbers.standard_normal((2, *values.shape[1:]), dtype=np.float32) * sigma
+            values[index] = np.hypot(values[index] + noise[0], noise[1])
+        put_back(volume, values)
+
+
+PERTURBATION = Perturbation(
+    name="mr_rician_noise",
+    family="MR",
+    modalities=frozenset({"MR"}),
+    expectation="may change within a margin",
+    kind="pixels",
+    unit="signal-to-noise ratio",
+    severities=(30.0, 20.0, 10.0, 7.0, 5.0),
+    sentence="Less signal for the same receiver noise, as at lower field or in a faster scan.",
+    source="Gudbjartsson and Patz, The Rician distribution of noisy MRI data, MRM 1995",
+    function=add_noise,
+)

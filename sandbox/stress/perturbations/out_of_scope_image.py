@@ -1,0 +1,142 @@
+"""Images that are not of the kind that the algorithm is for: it must refuse them or flag them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sandbox.stress.case import OpenCase
+from sandbox.stress.errors import NotApplicableError
+from sandbox.stress.geometry import about_centre, background
+from sandbox.stress.perturbation import Change, Perturbation, Severity
+from sandbox.stress.phantoms import contrast_detail, hand_opacity, legs_units
+from sandbox.stress.radiograph import PROJECTION
+from sandbox.stress.volume import FloatArray, Volume, put_back, volumes
+
+_CLAIM = "an algorithm must refuse or flag it and never answer with confidence: FDA, Good Machine Learning Practice, 2021"
+
+
+def _grey_range(volume: Volume) -> tuple[float, float]:
+    try:
+        return volume.content_range()
+    except NotApplicableError:
+        return volume.limits
+
+
+def _fill(volume: Volume, picture: FloatArray) -> None:
+    """Show one picture in every frame."""
+    frames = picture[None, :, :, None] if volume.colour else picture[None]
+    put_back(volume, np.broadcast_to(frames, volume.values.shape).astype(np.float32), keep_padding=False)
+
+
+def constant(case: OpenCase, share: Severity, numbers: np.random.Generator) -> None:
+    """Give every pixel the value at ``share`` percent of the range in use."""
+    for volume in volumes(case):
+        low, high = _grey_range(volume)
+        _fill(volume, np.full(volume.shape, low + float(share) / 100 * (high - low), np.float32))
+
+
+def noise(case: OpenCase, share: Severity, numbers: np.random.Generator) -> None:
+    """Give every pixel white noise about the middle, its deviation ``share`` percent of the range in use."""
+    for volume in volumes(case):
+        low, high = _grey_range(volume)
+        field = numbers.standard_normal(volume.values.shape, dtype=np.float32)
+        put_back(volume, (low + high) / 2 + float(share) / 100 * (high - low) * field, keep_padding=False)
+
+
+def phantom(case: OpenCase, _: Severity, numbers: np.random.Generator) -> None:
+    """Show a contrast-detail test object."""
+    for volume in volumes(case):
+        low, high = _grey_range(volume)
+        picture = contrast_detail(volume.shape)
+        if volume.modality == "CT":
+            low, high = -1000.0, 900.0
+        _fill(volume, low + (1 - picture if volume.inverted else picture) * (high - low))
+
+
+def other_part(case: OpenCase, _: Severity, numbers: np.random.Generator) -> None:
+    """Show a hand in a radiograph, thighs in CT; the header says so."""
+    for volume in volumes(case):
+        low, high = _grey_range(volume)
+        if volume.modality == "CT":
+            _fill(volume, legs_units(volume.shape))
+        elif volume.modality in PROJECTION:
+            picture = hand_opacity(volume.shape)
+            _fill(volume, low + (1 - picture if volume.inverted else picture) * (high - low))
+        else:
+            raise NotApplicableError("it is for radiographs and CT")
+        for image in volume.images:
+            image.dataset.BodyPartExamined = "THIGH" if volume.modality == "CT" else "HAND"
+            image.dataset.pop("AnatomicRegionSequence", None)
+
+
+def shrink(case: OpenCase, scale: Severity, numbers: np.random.Generator) -> None:
+    """Show a body of ``scale`` percent of the size at the same pixel spacing: a child's."""
+    for volume in volumes(case):
+        put_back(
+            volume,
+            about_centre(volume.values, scale=float(scale) / 100, fill=background(volume)),
+            keep_padding=False,
+        )
+
+
+def turn_over(case: OpenCase, _: Severity, numbers: np.random.Generator) -> None:
+    """Turn the image by 180 degrees; the header does not say so."""
+    for volume in volumes(case):
+        put_back(volume, volume.values[:, ::-1, ::-1].copy(), keep_padding=False)
+
+
+def _make(
+    name: str,
+    unit: str,
+    severities: tuple[Severity, ...],
+    sentence: str,
+    function: Change,
+    source: str = _CLAIM,
+    modalities: frozenset[str] = frozenset(),
+) -> Perturbation:
+    return Perturbation(
+        name=name,
+        family="out of scope",
+        modalities=modalities,
+        expectation="must refuse",
+        kind="file",
+        unit=unit,
+        severities=severities,
+        sentence=sentence,
+        source=source,
+        function=function,
+    )
+
+
+PERTURBATIONS = (
+    _make(
+        "constant", "% of the range", (10.0, 30.0, 50.0, 70.0, 90.0), "An image of one grey level.", constant
+    ),
+    _make("noise", "% of the range", (2.0, 5.0, 10.0, 20.0, 40.0), "White noise and nothing else.", noise),
+    _make("phantom", "", ("phantom",), "A contrast-detail test object, as in quality control.", phantom),
+    _make(
+        "other_body_part",
+        "",
+        ("other part",),
+        "Another part of the body: a hand in a radiograph, thighs in CT.",
+        other_part,
+        modalities=PROJECTION | {"CT"},
+    ),
+    _make(
+        "paediatric_scale",
+        "% of the size",
+        (85.0, 75.0, 65.0, 50.0, 35.0),
+        "A body of a child's size at the same pixel spacing.",
+        shrink,
+        "Boone et al., AAPM report 204, size-specific dose estimates, 2011 (lateral widths of children)",
+        modalities=PROJECTION | {"CT", "MR"},
+    ),
+    _make(
+        "upside_down",
+        "degrees",
+        ("180",),
+        "The image stands on its head; the header does not say so.",
+        turn_over,
+        "PS3.3 C.7.6.1.1.1 Patient Orientation",
+    ),
+)
