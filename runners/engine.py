@@ -7,10 +7,13 @@ isolation: settings come whole from :mod:`runners.posture`. There is no pull, no
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import re
 import socket
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +23,7 @@ import requests
 from docker.utils import kwargs_from_env
 
 from runners.errors import EngineBroken, EngineMissing, ImageRefused
+from runners.podman import is_podman, podman_settings
 from runners.stream import Attachment
 
 DEFAULT_URL = "unix:///var/run/docker.sock"
@@ -32,7 +36,7 @@ _LONG = 900
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineFacts:
-    """What the engine says of itself and of its host."""
+    """What the engine says of itself and of its host; ``programs`` are those behind its runtimes, by name."""
 
     version: str
     api_version: str
@@ -47,6 +51,7 @@ class EngineFacts:
     default_runtime: str
     processors: int
     memory_bytes: int
+    programs: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +142,7 @@ class Engine:
             version=str(version.get("Version", "")),
             api_version=str(version.get("ApiVersion", "")),
             components={
-                str(part.get("Name", "")): str(part.get("Version", ""))
+                str(part.get("Name", "")): str(part.get("Version", "")).partition("\n")[0]
                 for part in version.get("Components") or ()
             },
             kernel=str(info.get("KernelVersion", "")),
@@ -150,6 +155,10 @@ class Engine:
             default_runtime=str(info.get("DefaultRuntime", "")),
             processors=int(info.get("NCPU", 0)),
             memory_bytes=int(info.get("MemTotal", 0)),
+            programs={
+                name: str(row.get("path") or row.get("runtimeType") or "")
+                for name, row in (info.get("Runtimes") or {}).items()
+            },
         )
 
     # Images
@@ -207,7 +216,10 @@ class Engine:
         repository, _, version = tag.rpartition(":")
         parameters = {"fromSrc": "-", "repo": repository, "tag": version, "changes": list(changes)}
         with _translated("import a file system as an image"):
-            self._stream("/images/create", tar, parameters)
+            said = self._stream("/images/create", tar, parameters)
+        if self.image(tag) is None and (made := re.findall(rb'"status":"(sha256:[0-9a-f]{64})', said)):
+            # Podman 4 leaves the name out.
+            self.tag(made[-1].decode(), tag)
         return self._digest(tag)
 
     def build(self, context: IO[bytes], tag: str) -> str:
@@ -235,8 +247,9 @@ class Engine:
 
     def create(self, config: Mapping[str, Any], name: str) -> str:
         """Create a container from the engine's own settings; returns its id."""
-        with _translated("create a container"):
-            made = self._api.create_container_from_config(dict(config), name)  # type: ignore[no-untyped-call]
+        given = podman_settings(config, self.url) if self._is_podman else contextlib.nullcontext(dict(config))
+        with _translated("create a container"), given as settings:
+            made = self._api.create_container_from_config(settings, name)  # type: ignore[no-untyped-call]
         return str(made["Id"])
 
     def attach(self, container: str) -> Attachment:
@@ -293,8 +306,17 @@ class Engine:
 
     def remove(self, container: str) -> None:
         """Kill and remove the container with its volumes, if it is there."""
-        with contextlib.suppress(_NotFound, _Conflict), _translated("remove a container"):
-            self._api.remove_container(container, v=True, force=True)
+        for last in (False, False, True):
+            try:
+                with contextlib.suppress(_NotFound, _Conflict), _translated("remove a container"):
+                    self._api.remove_container(container, v=True, force=True)
+            except EngineBroken:
+                # Podman fails to kill what ends by itself at that moment.
+                if last:
+                    raise
+                time.sleep(0.2)
+            else:
+                return
 
     def labelled(self, label: str) -> list[KnownContainer]:
         """List all containers, running or not, that carry ``label``."""
@@ -309,6 +331,10 @@ class Engine:
             for item in found
         ]
 
+    @functools.cached_property
+    def _is_podman(self) -> bool:
+        return is_podman(self.facts().components)
+
     def _digest(self, tag: str) -> str:
         made = self.image(tag)
         if made is None:
@@ -317,8 +343,8 @@ class Engine:
             )
         return made.digest
 
-    def _stream(self, path: str, body: Iterator[bytes] | IO[bytes], parameters: Mapping[str, Any]) -> None:
-        """Post a tar; these calls answer 200 at once and report their errors in the body."""
+    def _stream(self, path: str, body: Iterator[bytes] | IO[bytes], parameters: Mapping[str, Any]) -> bytes:
+        """Post a tar and return the engine's words; these calls answer 200 at once and report errors in the body."""
         response = self._api.post(
             f"{self._api.base_url}/v{self._api.api_version}{path}",
             data=iter(lambda: body.read(1 << 18), b"") if hasattr(body, "read") else body,
@@ -332,6 +358,7 @@ class Engine:
                 f"The engine refused a tar archive at {path} (HTTP {response.status_code}). Look at its log; "
                 "a full disk is the usual cause."
             )
+        return bytes(response.content)
 
 
 class _NotFound(EngineBroken):

@@ -78,7 +78,7 @@ def loopback_image(engine: Engine) -> MadeImage:
 
 def _program_image(engine: Engine, source: Path) -> MadeImage:
     name = source.stem
-    recipe = {"source": source.read_bytes(), "compile": " ".join(_COMPILE).encode()}
+    recipe = {"source": source.read_bytes(), "compile": " ".join(_COMPILE).encode(), "tmp": b"1777"}
     tag = f"proctor/{name}:{_hash(recipe)}"
     with _one_at_a_time():
         if found := engine.image(tag):
@@ -151,7 +151,8 @@ def _tar(
     with tarfile.open(fileobj=whole, mode="w", format=tarfile.GNU_FORMAT) as archive:
         for name in folders:
             entry = tarfile.TarInfo(name)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            # As in every image: some engines give a tmpfs the mode of the folder below it.
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             archive.addfile(entry)
         for name, content in sorted(files.items()):
             entry = tarfile.TarInfo(name)

@@ -7,6 +7,7 @@ distributions lie both ways, behaviour does not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import time
@@ -14,16 +15,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psutil
 import yaml
 
+from runners.contracts.container import Folders
+from runners.contracts.container import settings as output_settings
+from runners.contracts.output_folder import OutputFolder
 from runners.engine import ContainerState, Engine, StartRefused
 from runners.errors import EngineBroken, PostureRefused
 from runners.leftovers import new_name, owner_labels, remove_leftovers
 from runners.limits import MIB, Limits
-from runners.posture import HOSTNAME, MASKED_PATHS, Posture, container_config, worker_environment
+from runners.posture import (
+    HOSTNAME,
+    INPUT_TARGET,
+    MASKED_PATHS,
+    Posture,
+    container_config,
+    worker_environment,
+)
+from runners.runtimes import GoldenTable, table_for
+from runners.session import SessionPlan
 from runners.stream import STDOUT
 
 CONTROLS = Path(__file__).with_name("controls.yaml")
@@ -34,12 +47,22 @@ _SMALL_MEMORY = 24 * MIB
 _LARGE_MEMORY = 256 * MIB
 _UNLIMITED = 1 << 62
 
+Variant = Literal["worker", "output", "loopback"]
+VARIANTS: tuple[Variant, ...] = ("worker", "output", "loopback")
+OUTPUT_TARGET = "/output"
+_CHOICES: Mapping[Variant, frozenset[str]] = {
+    "worker": frozenset(),
+    "output": frozenset({"output"}),
+    "loopback": frozenset({"output", "loopback"}),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Control:
     """One control: what was expected, what was measured.
 
-    ``measured`` and ``expected`` are JSON values; ``threat`` says what the control is good for.
+    ``measured`` and ``expected`` are JSON values; ``threat`` says what the control is good for, ``note`` what is
+    different about it on this runtime.
     """
 
     name: str
@@ -48,16 +71,20 @@ class Control:
     expected: Any
     measured: Any
     held: bool
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredPosture:
     """What the probe found under one posture and one set of limits.
 
-    ``visible`` names the places in ``/proc`` and ``/sys`` that still tell a container about the host.
+    ``table`` names the golden table it was held against, ``variant`` the kind of container, ``visible`` the places
+    in ``/proc`` and ``/sys`` that still tell a container about the host.
     """
 
     runtime: str
+    table: str
+    variant: Variant
     controls: tuple[Control, ...]
     visible: tuple[str, ...]
     seconds: float
@@ -79,24 +106,43 @@ class MeasuredPosture:
 
 
 def measure(
-    engine: Engine, probe_digest: str, *, posture: Posture, limits: Limits, loopback: bool = False
+    engine: Engine, probe_digest: str, *, posture: Posture, limits: Limits, variant: Variant = "worker"
 ) -> MeasuredPosture:
     """Measure the posture with the probe image (:func:`runners.images.probe_image`).
 
-    ``loopback`` measures what containers get that are asked over their own loopback interface.
+    ``variant`` says under the settings of which containers: ``worker`` has no writable place on the host;
+    ``output`` has an output folder, for contracts that leave files; ``loopback`` is asked over the container's own
+    loopback interface as well.
 
     Raises:
+        PostureRefused: nobody has measured this engine's runtime before, or there is no output folder here.
         EngineBroken: the probe could not be run at all.
     """
     began = time.monotonic()
     remove_leftovers(engine)
-    report, _ = _run(engine, probe_digest, posture, limits, ("pids", str(limits.pids)), loopback=loopback)
-    small = replace(limits, memory_bytes=_SMALL_MEMORY)
-    memory, state = _run(engine, probe_digest, posture, small, ("memory", str(_LARGE_MEMORY)))
-    memory["memory.reported"] = state.out_of_memory
-    controls = compare({**report, **memory}, posture=posture, limits=limits, loopback=loopback)
+    facts = engine.facts()
+    table = table_for(facts, posture.runtime)
+    with contextlib.ExitStack() as opened:
+        plan = _Plan(engine=engine, image=probe_digest, posture=posture, limits=limits, variant=variant)
+        if variant != "worker":
+            folder = opened.enter_context(OutputFolder(limits.output_bytes, limits.output_inodes))
+            plan = replace(plan, output=folder.path)
+        report, _ = _run(plan, ("all", OUTPUT_TARGET if plan.output else "-"))
+        flood, flooded = _run(plan, ("processes", str(limits.pids)), may_end=True)
+        small = replace(plan, limits=replace(limits, memory_bytes=_SMALL_MEMORY))
+        memory, state = _run(small, ("memory", str(_LARGE_MEMORY)), may_end=True)
+    ended = {
+        "memory.reported": state.out_of_memory,
+        "memory.ended": not memory and state.exit_code != 0,
+        "processes.ended": not flood and flooded.exit_code != 0,
+    }
+    controls = compare(
+        {**report, **flood, **memory, **ended}, posture=posture, limits=limits, variant=variant, table=table
+    )
     return MeasuredPosture(
-        runtime=posture.runtime or engine.facts().default_runtime,
+        runtime=posture.runtime or facts.default_runtime,
+        table=table.name,
+        variant=variant,
         controls=controls,
         visible=tuple(sorted(report["visible"])),
         seconds=time.monotonic() - began,
@@ -119,13 +165,23 @@ def require(measured: MeasuredPosture, *, waived: tuple[str, ...] = ()) -> None:
 
 
 def compare(
-    report: Mapping[str, Any], *, posture: Posture, limits: Limits, loopback: bool = False
+    report: Mapping[str, Any],
+    *,
+    posture: Posture,
+    limits: Limits,
+    variant: Variant = "worker",
+    table: GoldenTable | None = None,
 ) -> tuple[Control, ...]:
-    """Compare a report of the probe with the table of controls."""
+    """Compare a report of the probe with the list of controls, as ``table`` changes it for the runtime."""
     values = {**report, **_derived(report)}
-    plan = _plan_values(posture, limits)
-    choices = frozenset({"loopback"} if loopback else ())
-    return tuple(_control(row, values, plan, posture, choices) for row in _table())
+    plan = _plan_values(posture, limits, variant)
+    choices = _CHOICES[variant]
+    rows = {} if table is None else table.rows
+    return tuple(
+        _control({**row, **rows.get(row["name"], {})}, values, plan, posture, choices)
+        for row in _table()
+        if row.get("when") in (None, *choices)
+    )
 
 
 @cache
@@ -141,16 +197,18 @@ def _control(
     choices: frozenset[str],
 ) -> Control:
     ((kind, wanted),) = row["expect"].items()
+    needed = row["required"] and row.get("unless") not in choices and row.get("needed", True)
     expected = plan.get(wanted, wanted) if isinstance(wanted, str) else wanted
     measured = values.get(row["measure"])
     return Control(
         name=row["name"],
         threat=row["threat"],
-        required=row["name"] in posture.required or (row["required"] and row.get("unless") not in choices),
+        required=row["name"] in posture.required or needed,
         expected=f"{kind} {json.dumps(expected)}",
         measured=measured,
         # A value that the probe did not report proves nothing.
         held=measured is not None and _holds(kind, expected, measured, row["measure"]),
+        note=row.get("why", ""),
     )
 
 
@@ -171,16 +229,22 @@ def _holds(kind: str, expected: Any, measured: Any, name: str) -> bool:
     raise ValueError(f"controls.yaml: unknown expectation {kind}")
 
 
-def _plan_values(posture: Posture, limits: Limits) -> dict[str, Any]:
+def _plan_values(posture: Posture, limits: Limits, variant: Variant) -> dict[str, Any]:
     uid, gid = posture.user.split(":")
+    output = variant != "worker"
+    environment = sorted({"PATH", "HOSTNAME", *worker_environment({}, limits)})
     values: dict[str, Any] = {f"limits.{name}": getattr(limits, name) for name in limits.__dataclass_fields__}
-    values["limits.file_bytes"] = max(limits.tmp_bytes, limits.shm_bytes)
+    values["limits.file_bytes"] = max(
+        limits.tmp_bytes, limits.shm_bytes, limits.output_bytes if output else 0
+    )
     return values | {
+        "posture.writable": ["/tmp", "/dev/shm", "/dev/mqueue", *((OUTPUT_TARGET,) if output else ())],  # noqa: S108
         "posture.uid": int(uid),
         "posture.gid": int(gid),
         "posture.hostname": HOSTNAME,
         "posture.tmp_executable": posture.tmp_executable,
-        "posture.environment": sorted({"PATH", "HOSTNAME", *worker_environment({}, limits)}),
+        "posture.environment": environment,
+        "posture.environment_of_podman": sorted([*environment, "TERM", "container"]),
     }
 
 
@@ -193,6 +257,10 @@ def _derived(report: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "mounts.writable": writable,
         "mounts.writable_unsafe": [name for name in writable if not {"nosuid", "nodev"} <= options[name]],
+        "output_executable": "noexec" not in options.get(OUTPUT_TARGET, ()),
+        "root_read_only": _read_only(report, options, "root_read_only", "/"),
+        "sys_read_only": _read_only(report, options, "sys_read_only", "/sys"),
+        "input_read_only": _read_only(report, options, "input_read_only", INPUT_TARGET),
         "tmp_executable": "noexec" not in options.get("/tmp", ()),  # noqa: S108 - inside the container
         "swap_bytes": _swap(report),
         "cpus": quota / period if quota > 0 else -1,
@@ -223,37 +291,73 @@ def _host_namespace(kind: str) -> str:
         return ""
 
 
+def _read_only(report: Mapping[str, Any], options: Mapping[str, set[str]], name: str, target: str) -> int:
+    """A kernel of its own (gVisor) tells only in its table of mounts what Linux tells of the file system as well."""
+    return int(report.get(name) == 1 or "ro" in options.get(target, ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What the probe's containers of one measurement have in common."""
+
+    engine: Engine
+    image: str
+    posture: Posture
+    limits: Limits
+    variant: Variant
+    output: Path | None = None
+
+    def config(self, shown: Path, command: tuple[str, ...]) -> dict[str, Any]:
+        """Make the settings by the very functions that make them for a vendor's containers."""
+        environment = worker_environment({}, self.limits)
+        if self.output is None:
+            return container_config(
+                self.image,
+                posture=self.posture,
+                limits=self.limits,
+                user=self.posture.user,
+                input_root=shown,
+                environment=environment,
+                labels=owner_labels("probe"),
+                command=command,
+            )
+        planned = SessionPlan(
+            image=self.image,
+            user=self.posture.user,
+            workdir="/",
+            posture=self.posture,
+            limits=self.limits,
+            input_root=shown,
+            environment=environment,
+            session="probe",
+        )
+        folders = Folders(
+            input_target=INPUT_TARGET,
+            output_target=OUTPUT_TARGET,
+            environment=environment,
+            command=command,
+            loopback=self.variant == "loopback",
+        )
+        return output_settings(planned, folders, shown, self.output)
+
+
 def _run(
-    engine: Engine,
-    image: str,
-    posture: Posture,
-    limits: Limits,
-    command: tuple[str, ...],
-    *,
-    loopback: bool = False,
+    plan: _Plan, command: tuple[str, ...], *, may_end: bool = False
 ) -> tuple[dict[str, Any], ContainerState]:
+    """Run the probe once; ``may_end`` takes a container that ended without a report for an answer."""
     with tempfile.TemporaryDirectory(prefix="proctor-probe-") as folder:
         root = Path(folder)
         root.chmod(0o755)
         name = new_name()
-        config = container_config(
-            image,
-            posture=posture,
-            limits=limits,
-            user=posture.user,
-            input_root=root,
-            environment=worker_environment({}, limits),
-            labels=owner_labels("probe"),
-            command=command,
-            loopback=loopback,
-        )
         try:
-            container = engine.create(config, name)
-            output = _output(engine, container)
-            engine.wait(container, int(_SECONDS))
-            state = engine.state(container)
+            container = plan.engine.create(plan.config(root, command), name)
+            output = _output(plan.engine, container)
+            plan.engine.wait(container, int(_SECONDS))
+            state = plan.engine.state(container)
         finally:
-            engine.remove(name)
+            plan.engine.remove(name)
+    if may_end and not output and state.exit_code != 0:
+        return {}, state
     try:
         report: dict[str, Any] = json.loads(output)
     except ValueError as error:

@@ -1,11 +1,14 @@
 /* What a container can really do: tried from inside, printed as one flat JSON object.
  *
  * It runs in a throw-away container under exactly the settings of a vendor's container. Every attempt is
- * harmless where it succeeds. Values of "denied.*" and "socket.*" are 0 when the kernel allowed the attempt and
+ * harmless where it succeeds, but not as root: then it mounts, renames and makes devices, so it refuses to run. Values of "denied.*" and "socket.*" are 0 when the kernel allowed the attempt and
  * the error number when it did not; the comparison with what is required is the host's business (probe.py).
  *
- * Usage: probe pids LIMIT      measure everything, processes up to twice LIMIT
+ * Usage: probe all FOLDER      measure what can be measured in peace; FOLDER is the output, or - where there is none
+ *        probe processes LIMIT start processes, up to twice LIMIT
  *        probe memory BYTES    let a child touch BYTES of memory and tell how it ended
+ *
+ * The last two may end the whole container, which is an answer too.
  *
  * Build: gcc -static -O1 -o probe probe.c
  */
@@ -24,6 +27,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -424,7 +428,8 @@ static void space(const char *prefix, const char *path) {
     snprintf(name, sizeof name, "%s_bytes", prefix);
     number(name, failed ? -1 : (long long)(facts.f_blocks * facts.f_frsize));
     snprintf(name, sizeof name, "%s_inodes", prefix);
-    number(name, failed ? -1 : (long long)facts.f_files);
+    /* A tmpfs without a limit says 0. */
+    number(name, failed || !facts.f_files ? -1 : (long long)facts.f_files);
 }
 
 static int count_processes(void) {
@@ -442,8 +447,6 @@ static void processes(long allowed) {
     int before = count_processes();
     pid_t *children = calloc((size_t)allowed * 2 + 1, sizeof *children);
     long made = 0;
-    number("processes_visible", before);
-    fflush(stdout);
     while (made < allowed * 2) {
         pid_t child = fork();
         if (child == 0) {
@@ -461,7 +464,7 @@ static void processes(long allowed) {
     number("processes_reached", made + before);
 }
 
-static void limits(long allowed) {
+static void limits(const char *output) {
     limit("rlimit.nofile", RLIMIT_NOFILE);
     limit("rlimit.core", RLIMIT_CORE);
     limit("rlimit.fsize", RLIMIT_FSIZE);
@@ -475,7 +478,10 @@ static void limits(long allowed) {
     first_number("cgroup.cpu_period", "/sys/fs/cgroup/cpu/cpu.cfs_period_us", NULL);
     space("tmp", "/tmp");
     space("shm", "/dev/shm");
-    processes(allowed);
+    space("output", output);
+    number("processes_visible", count_processes());
+    struct sysinfo memory;
+    number("memory_total", sysinfo(&memory) ? -1 : (long long)memory.totalram * memory.mem_unit);
 }
 
 static void names(void) {
@@ -574,8 +580,15 @@ static int touch_memory(size_t bytes) {
 int main(int count, char **arguments) {
     if (count != 3)
         return 64;
+    if (getuid() == 0 || geteuid() == 0)
+        return 65;
     if (!strcmp(arguments[1], "memory")) {
         touch_memory(strtoull(arguments[2], NULL, 10));
+        printf("\n}\n");
+        return 0;
+    }
+    if (!strcmp(arguments[1], "processes")) {
+        processes(strtol(arguments[2], NULL, 10));
         printf("\n}\n");
         return 0;
     }
@@ -586,6 +599,7 @@ int main(int count, char **arguments) {
     number("gid", getgid());
     number("groups", getgroups(64, groups));
     status_lines();
+    number("no_new_privileges", prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0));
     number("root_read_only", !statvfs("/", &root) && (root.f_flag & ST_RDONLY) != 0);
     number("sys_read_only", !statvfs("/sys", &kernel) && (kernel.f_flag & ST_RDONLY) != 0);
     number("input_read_only", !statvfs("/input", &input) && (input.f_flag & ST_RDONLY) != 0);
@@ -596,7 +610,8 @@ int main(int count, char **arguments) {
     devices();
     number("tmp_usable", !access("/tmp", R_OK | W_OK | X_OK) && !access("/dev/shm", R_OK | W_OK | X_OK));
     visible();
-    limits(strtol(arguments[2], NULL, 10));
+    limits(arguments[2]);
+    number("output_usable", !access(arguments[2], R_OK | W_OK | X_OK));
     names();
     network();
     printf("\n}\n");

@@ -1,5 +1,9 @@
 """The measured posture on a real engine, and that a missing control is found when it is really missing."""
 
+import os
+import shutil
+import subprocess
+
 import pytest
 
 from runners import probe as probes
@@ -57,12 +61,39 @@ def test_list_of_the_engine_is_refused_where_it_leaves_more_open(engine, probe):
 
 
 def test_loopback_opens_the_internet_families_and_nothing_else(engine, probe):
-    opened = measure(engine, probe, posture=Posture(), limits=Limits(), loopback=True)
+    opened = measure(engine, probe, posture=Posture(), limits=Limits(), variant="loopback")
     assert opened.held, [(control.name, control.measured) for control in opened.missing]
     assert {control.name for control in opened.gaps} - {"own-user-namespace"} == {
         "no-inet-socket",
         "no-inet6-socket",
     }
+
+
+def test_output_folder_is_bounded_and_everything_else_holds_beside_it(engine, probe):
+    limits = Limits(output_bytes=8 * MIB, output_inodes=100)
+    opened = measure(engine, probe, posture=Posture(), limits=limits, variant="output")
+    assert opened.held, [(control.name, control.measured) for control in opened.missing]
+    found = {control.name: control.measured for control in opened.controls}
+    assert found["output-size"] == 8 * MIB
+    assert found["output-inodes"] == 100
+    assert "/output" in found["writable-mounts"]
+
+
+def test_output_on_a_disk_is_found(engine, probe, monkeypatch, tmp_path):
+    class OnDisk(probes.OutputFolder):
+        def __enter__(self):
+            self.path.rmdir()
+            self.path = tmp_path
+            tmp_path.chmod(0o777)
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(probes, "OutputFolder", OnDisk)
+    open_ended = measure(engine, probe, posture=Posture(), limits=Limits(), variant="output")
+    missing = {control.name for control in open_ended.missing}
+    assert {"output-size", "output-inodes", "output-not-executable", "writable-mounts-safe"} <= missing
 
 
 def test_what_still_shows_is_listed(measured):
@@ -104,8 +135,10 @@ def test_a_missing_control_is_found(engine, probe, monkeypatch, control):
         return config
 
     monkeypatch.setattr(probes, "container_config", weaker)
-    report, _ = probes._run(engine, probe, Posture(), Limits(), ("pids", "256"))
-    report |= {"memory.signal": 9, "memory.reported": True}
+    plan = probes._Plan(engine=engine, image=probe, posture=Posture(), limits=Limits(), variant="worker")
+    report, _ = probes._run(plan, ("all", "-"))
+    flood, _ = probes._run(plan, ("processes", "256"))
+    report |= flood | {"memory.signal": 9, "memory.reported": True}
     controls = probes.compare(report, posture=Posture(), limits=Limits())
     missing = {row.name for row in controls if row.required and not row.held}
     assert control in missing
@@ -121,8 +154,10 @@ def test_network_is_found(engine, probe, monkeypatch):
         return config
 
     monkeypatch.setattr(probes, "container_config", networked)
-    report, _ = probes._run(engine, probe, Posture(), Limits(), ("pids", "256"))
-    report |= {"memory.signal": 9, "memory.reported": True}
+    plan = probes._Plan(engine=engine, image=probe, posture=Posture(), limits=Limits(), variant="worker")
+    report, _ = probes._run(plan, ("all", "-"))
+    flood, _ = probes._run(plan, ("processes", "256"))
+    report |= flood | {"memory.signal": 9, "memory.reported": True}
     missing = {row.name for row in probes.compare(report, posture=Posture(), limits=Limits()) if not row.held}
     assert {"no-interfaces", "own-net-namespace"} <= missing
 
@@ -156,3 +191,13 @@ def test_a_value_that_was_not_reported_proves_nothing(measured):
 def test_an_image_that_is_not_the_probe(engine, vendor):
     with pytest.raises(EngineBroken, match="without a report"):
         measure(engine, vendor("ends-at-once"), posture=Posture(), limits=Limits())
+
+
+def test_the_probe_does_not_run_as_root(tmp_path):
+    if os.geteuid() != 0 or shutil.which("gcc") is None:
+        pytest.skip("needs root and gcc")
+    program = tmp_path / "probe"
+    source = probes.CONTROLS.parent / "probe" / "probe.c"
+    subprocess.run(["gcc", "-static", "-O1", "-o", program, source], check=True)
+    done = subprocess.run([program, "all", "-"], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (65, b"")
