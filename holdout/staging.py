@@ -24,6 +24,7 @@ from holdout.bounded import BoundedPool, Failure
 from holdout.errors import StagingError
 from holdout.keyed_table import UNKNOWN
 from holdout.locked import LockedHoldout, read_index
+from holdout.slice_order import Slice, in_order, numbers, whole_number
 from holdout.uids import keyed_token
 from holdout.view import INSTANCE_NUMBER, SERIES, Source, ViewError, ViewPlan, build, read_source
 from holdout.view_attributes import NAMEABLE
@@ -46,6 +47,7 @@ StagingCode = Literal[
 ]
 """The closed set of reasons why a case was not staged."""
 
+IMAGE_POSITION, IMAGE_ORIENTATION = 0x00200032, 0x00200037
 SMALLEST_GROUP = 5
 """A text passes into the view only when at least so many patients of the hold-out share it."""
 
@@ -293,12 +295,20 @@ def _read(task: StageTask, path: str, expected: str) -> bytes:
 
 
 def _in_order(task: StageTask, plan: ViewPlan) -> Sequence[tuple[str, str]]:
-    """Files of a case by series and Instance Number, so that slices come in their order."""
+    """Files of a case slice after slice."""
     if len(task.files) == 1:
         return task.files
-    keys: dict[str, tuple[str, int]] = {}
-    for path, _ in task.files:
-        source: Source = read_source(_read(task, path, ""), {})
-        number = source.text(INSTANCE_NUMBER)
-        keys[path] = (source.text(SERIES), int(number) if number.isdecimal() else 0)
-    return sorted(task.files, key=lambda file: (keys[file[0]], file[0]))
+    hashes = dict(task.files)
+    return [(path, hashes[path]) for path in in_order(_slice(task, plan, path) for path in hashes)]
+
+
+def _slice(task: StageTask, plan: ViewPlan, path: str) -> Slice:
+    # Only values are kept: the files of a large series do not fit into a child's memory together.
+    source: Source = read_source(_read(task, path, ""), plan.rules())
+    return Slice(
+        path=path,
+        series=source.text(SERIES),
+        number=whole_number(source.text(INSTANCE_NUMBER)),
+        position=numbers(source.text(IMAGE_POSITION), 3),
+        orientation=numbers(source.text(IMAGE_ORIENTATION), 6),
+    )
