@@ -144,7 +144,7 @@ PERTURBATIONS = (
         "rescale_refactored",
         "encoding",
         "Twice the stored value with half the rescale slope.",
-        "PS3.3 C.11.1.1.2",
+        "PS3.3 C.11.1 Modality LUT",
         refactor_rescale,
     ),
     _make(

@@ -62,7 +62,7 @@ ROTATION = Perturbation(
     unit="degrees",
     severities=(2.0, 5.0, 10.0, 15.0, 20.0),
     sentence="The patient, or the detector, stands askew.",
-    source="Hendrycks and Dietterich, ICLR 2019; range as in positioning audits of bedside radiographs",
+    source="Engstrom et al., Exploring the landscape of spatial robustness, ICML 2019",
     function=turn,
 )
 MIRRORED = Perturbation(

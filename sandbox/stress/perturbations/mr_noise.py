@@ -6,7 +6,7 @@ import numpy as np
 
 from sandbox.stress.case import OpenCase
 from sandbox.stress.perturbation import Perturbation, Severity
-from sandbox.stress.signal import signal_level
+from sandbox.stress.signal_level import signal_level
 from sandbox.stress.volume import put_back, volumes
 
 

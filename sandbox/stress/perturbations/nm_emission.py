@@ -8,7 +8,7 @@ import scipy.ndimage
 from sandbox.stress.case import OpenCase
 from sandbox.stress.filters import FWHM_PER_SIGMA, blurred
 from sandbox.stress.perturbation import Perturbation, Severity
-from sandbox.stress.signal import signal_level
+from sandbox.stress.signal_level import signal_level
 from sandbox.stress.volume import put_back, volumes
 
 _MODALITIES = frozenset({"NM", "PT"})

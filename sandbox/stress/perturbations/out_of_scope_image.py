@@ -12,7 +12,10 @@ from sandbox.stress.phantoms import contrast_detail, hand_opacity, legs_units
 from sandbox.stress.radiograph import PROJECTION
 from sandbox.stress.volume import FloatArray, Volume, put_back, volumes
 
-_CLAIM = "an algorithm must refuse or flag it and never answer with confidence: FDA, Good Machine Learning Practice, 2021"
+_CLAIM = (
+    "Hendrycks and Gimpel, A baseline for detecting misclassified and out-of-distribution examples in neural networks, "
+    "ICLR 2017"
+)
 
 
 def _grey_range(volume: Volume) -> tuple[float, float]:

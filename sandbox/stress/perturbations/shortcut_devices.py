@@ -21,7 +21,7 @@ def _pacemaker(shape: tuple[int, int]) -> Mask:
     can = scipy.ndimage.gaussian_filter(box.astype(np.float32), 0.002 * columns)
     path = [(0.24, 0.72), (0.18, 0.64), (0.22, 0.55), (0.36, 0.47), (0.50, 0.47), (0.60, 0.52), (0.64, 0.58)]
     lead = line_mask(shape, [(y * rows, x * columns) for y, x in path], 0.006 * columns)
-    return np.maximum(can, 0.7 * lead)
+    return np.asarray(np.maximum(can, 0.7 * lead))
 
 
 def _tube(shape: tuple[int, int]) -> Mask:
