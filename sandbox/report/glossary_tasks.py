@@ -307,6 +307,10 @@ TASK_METHODS: Final[Mapping[str, Method]] = {
         definition="Variance from each case's influence on the value, normal interval.",
         source="Efron 1982",
     ),
+    "together-jackknife-logit": Method(
+        definition="The labels' jackknife limits averaged, as if all labels moved together: conservative.",
+        source="this project, sandbox/scoring/multilabel.py",
+    ),
     "fleiss-cohen-everitt": Method(
         definition=(
             "Large-sample standard error of a weighted kappa that is not assumed to be 0, normal interval."

@@ -18,7 +18,10 @@ from sandbox.results import Flow, Results
 from sandbox.scoring import acceptance, failures
 from sandbox.scoring.binary import score_binary
 from sandbox.scoring.cases import Bools, count_patients
+from sandbox.scoring.measurement import score_measurement
 from sandbox.scoring.multiclass import score_multiclass
+from sandbox.scoring.multilabel import score_multilabel
+from sandbox.scoring.ordinal import score_ordinal
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.store import labelled_cases
 from sandbox.scoring.strata import composition
@@ -27,6 +30,9 @@ from sandbox.truth import binary_truth
 _SCORERS: Mapping[TaskKind, Callable[[pa.Table, Protocol, str], ScoredTask]] = {
     "binary": score_binary,
     "multiclass": score_multiclass,
+    "multilabel": score_multilabel,
+    "ordinal": score_ordinal,
+    "measurement": score_measurement,
 }
 
 

@@ -30,7 +30,9 @@ def protocol(kind: str, output: dict, **more) -> Protocol:
     return Protocol.model_validate({**plan, **more})
 
 
-def table(answers: dict, truth: dict, *, per_patient: int = 1, failed: float = 0.0, seed: int = 0, **more) -> pa.Table:
+def table(
+    answers: dict, truth: dict, *, per_patient: int = 1, failed: float = 0.0, seed: int = 0, **more
+) -> pa.Table:
     """A table of scored cases; ``answers`` and ``truth`` are columns by name."""
     generator = np.random.default_rng(seed)
     n = len(next(iter(answers.values())))
@@ -61,3 +63,66 @@ def multiclass_table(n: int = 300, *, strength: float = 1.0, seed: int = 1, **mo
     answers = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     columns = {f"answer:{name}": np.round(answers[:, k], 3) for k, name in enumerate(CLASSES)}
     return table(columns, {"reference": pa.array(truth, pa.int16())}, seed=seed, **more)
+
+
+def ordinal_plan(*, probabilities: bool = False, **more) -> Protocol:
+    """Five grades."""
+    grades = {"names": GRADES} | ({"probability_levels": 101} if probabilities else {})
+    return protocol("ordinal", {"grades": grades}, **more)
+
+
+def ordinal_table(n: int = 300, *, noise: float = 0.8, seed: int = 2, **more) -> pa.Table:
+    """Grades that are off by a rounded normal error."""
+    generator = np.random.default_rng(seed)
+    truth = generator.choice(5, n, p=[0.3, 0.25, 0.2, 0.15, 0.1])
+    grade = np.clip(np.rint(truth + generator.normal(0, noise, n)), 0, 4)
+    return table({"answer:grade": grade}, {"reference": pa.array(truth, pa.int16())}, seed=seed, **more)
+
+
+def measurement_plan(**more) -> Protocol:
+    """A length from 0 to 200 mm."""
+    output = {"value": {"minimum": 0.0, "maximum": 200.0, "levels": 2001, "unit": "mm"}}
+    return protocol("measurement", output, **more)
+
+
+def measurement_table(
+    n: int = 200,
+    *,
+    bias: float = 1.0,
+    noise: float = 4.0,
+    slope: float = 1.0,
+    per_patient: int = 1,
+    seed: int = 3,
+    **more,
+) -> pa.Table:
+    """Lengths with error; patients with several cases share a part of it."""
+    generator = np.random.default_rng(seed)
+    truth = np.round(generator.normal(80, 15, n), 1)
+    shared = np.repeat(generator.normal(0, noise / 2, -(-n // per_patient)), per_patient)[:n]
+    value = np.round(np.clip(slope * truth + bias + shared + generator.normal(0, noise, n), 0, 200), 1)
+    columns = {"reference": pa.array(truth)}
+    return table({"answer:value": value}, columns, per_patient=per_patient, seed=seed, **more)
+
+
+LABELS = ("edema", "effusion", "mass")
+
+
+def multilabel_plan(**more) -> Protocol:
+    """Three labels at one threshold."""
+    points = ({"name": "half", "threshold": 0.5},)
+    return protocol("multilabel", {"classes": {"names": LABELS}}, **({"operating_points": points} | more))
+
+
+def multilabel_table(n: int = 300, *, unknown: float = 0.0, seed: int = 4, **more) -> pa.Table:
+    """Labels that go together, answers that know something of them."""
+    generator = np.random.default_rng(seed)
+    sick = generator.normal(0, 1, n)
+    truth = (sick[:, None] + generator.normal(0, 1, (n, 3)) > [0.5, 0.8, 1.2]).astype(int)
+    answers = np.round(1 / (1 + np.exp(-(2 * truth - 1 + generator.normal(0, 1.2, (n, 3))))), 3)
+    hidden = generator.random((n, 3)) < unknown
+    truths = {
+        f"truth:{name}": pa.array(truth[:, k], pa.int8(), mask=hidden[:, k]) for k, name in enumerate(LABELS)
+    }
+    return table(
+        {f"answer:{name}": answers[:, k] for k, name in enumerate(LABELS)}, truths, seed=seed, **more
+    )
