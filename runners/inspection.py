@@ -18,7 +18,7 @@ from typing import IO, Any
 from runners import archive, packages
 from runners.archive import ArchiveLimits, LayerContent
 from runners.posture import numeric_user
-from runners.refusals import ArchiveRefused, RefusalReason
+from runners.refusals import AdmissionNote, ArchiveRefused, RefusalReason
 
 # A link in place of one of these moves the runtime's own mounts elsewhere (CVE-2025-31133, CVE-2026-41579).
 _SPECIAL = ("dev", "proc", "sys", "etc", "tmp", "input")
@@ -94,7 +94,9 @@ def inspect(
         "layers": config.diff_ids,
         "size": sum(layer.size for layer in layers),
         "files": sum(layer.files for layer in layers),
-        "warnings": sorted([*_warnings(config, layers), *(["packages_incomplete"] if incomplete else [])]),
+        "warnings": sorted(
+            [*_warnings(config, layers), *([AdmissionNote.PACKAGES_INCOMPLETE] if incomplete else [])]
+        ),
         "labels": _contract_labels(config.labels),
         "manifests": _declarations(layers),
         "packages": [[item.kind, item.name, item.version] for item in installed],
@@ -240,10 +242,10 @@ def _passwd(layers: list[LayerContent]) -> str:
 def _warnings(config: ImageConfig, layers: list[LayerContent]) -> list[str]:
     """Codes of what is harmless under the posture, but worth a look."""
     found = {
-        "set_user_id_files": any(layer.set_user_id for layer in layers),
-        "device_nodes": any(layer.device_nodes for layer in layers),
-        "health_check_ignored": config.has_health_check,
-        "on_build_ignored": config.has_on_build,
+        AdmissionNote.SET_USER_ID_FILES: any(layer.set_user_id for layer in layers),
+        AdmissionNote.DEVICE_NODES: any(layer.device_nodes for layer in layers),
+        AdmissionNote.HEALTH_CHECK_IGNORED: config.has_health_check,
+        AdmissionNote.ON_BUILD_IGNORED: config.has_on_build,
     }
     return sorted(name for name, there in found.items() if there)
 

@@ -1,7 +1,8 @@
-"""Why an image archive is not admitted: a closed set, each with a sentence for the vendor."""
+"""Why an image is not admitted, or is admitted with a note: closed sets, each code with a sentence for the vendor."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -40,6 +41,30 @@ class RefusalReason(StrEnum):
         return _SENTENCES[self]
 
 
+class AdmissionNote(StrEnum):
+    """Code of what is harmless under the posture, but worth a look: the image is admitted."""
+
+    SET_USER_ID_FILES = "set_user_id_files"
+    DEVICE_NODES = "device_nodes"
+    HEALTH_CHECK_IGNORED = "health_check_ignored"
+    ON_BUILD_IGNORED = "on_build_ignored"
+    PACKAGES_INCOMPLETE = "packages_incomplete"
+
+    @property
+    def sentence(self) -> str:
+        """What was found, and why it does not matter."""
+        return _NOTES[self]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One check of admission: what, which codes it ends with, and how it is done."""
+
+    what: str
+    codes: tuple[RefusalReason | AdmissionNote, ...]
+    otherwise: str
+
+
 class ArchiveRefused(Exception):  # noqa: N818 - it crosses the process boundary as its reason
     """An archive did not pass a check."""
 
@@ -75,3 +100,114 @@ _SENTENCES = {
     RefusalReason.TOO_SLOW: "The archive takes too long to read. Leave out what the image does not need.",
     RefusalReason.UNREADABLE: "The archive cannot be read within the memory allowed for it.",
 }
+
+_NOTES = {
+    AdmissionNote.SET_USER_ID_FILES: "Files run as their owner (set-user-id); no new privileges makes that void.",
+    AdmissionNote.DEVICE_NODES: "The image holds device nodes; no container may open or make one.",
+    AdmissionNote.HEALTH_CHECK_IGNORED: "HEALTHCHECK is not carried out.",
+    AdmissionNote.ON_BUILD_IGNORED: "ONBUILD has no effect: nothing is built.",
+    AdmissionNote.PACKAGES_INCOMPLETE: "A package database is damaged or too large; the list of packages is short.",
+}
+
+CHECKS: tuple[Check, ...] = (
+    Check(
+        what="the file is a tar, whole, plain or in gzip or Zstandard",
+        codes=(RefusalReason.NOT_AN_ARCHIVE, RefusalReason.TRUNCATED, RefusalReason.COMPRESSION),
+        otherwise="read once as a stream, never unpacked",
+    ),
+    Check(
+        what="exactly one image, in the layout of `docker save` (before and since 25) or OCI",
+        codes=(RefusalReason.MANIFEST, RefusalReason.NOT_ONE_IMAGE),
+        otherwise="build tools' attestations are passed over",
+    ),
+    Check(
+        what="the digest of configuration, manifests and every layer",
+        codes=(RefusalReason.DIGEST_MISMATCH,),
+        otherwise="computed here; it is the submission's identity",
+    ),
+    Check(
+        what="system and processor architecture",
+        codes=(RefusalReason.ARCHITECTURE,),
+        otherwise="`admission.architecture`, else the host's",
+    ),
+    Check(
+        what="size, number of layers and files, zip and tar bombs",
+        codes=(
+            RefusalReason.TOO_LARGE,
+            RefusalReason.LAYER_COUNT,
+            RefusalReason.TOO_MANY_FILES,
+            RefusalReason.TOO_SLOW,
+            RefusalReason.UNREADABLE,
+        ),
+        otherwise="counted while read, in a process with limits of memory and time",
+    ),
+    Check(
+        what="paths that climb out of the archive or of a layer",
+        codes=(RefusalReason.PATH_TRAVERSAL,),
+        otherwise="in names and in targets of hard links",
+    ),
+    Check(
+        what="not root, and a user that the image knows",
+        codes=(RefusalReason.ROOT_USER, RefusalReason.UNKNOWN_USER),
+        otherwise="by number, by name, and by the image's own passwd",
+    ),
+    Check(
+        what="a program to run",
+        codes=(RefusalReason.NO_PROGRAM,),
+        otherwise="ENTRYPOINT or CMD",
+    ),
+    Check(
+        what="no library loaded into every program",
+        codes=(RefusalReason.INJECTED_LIBRARY,),
+        otherwise="LD_PRELOAD, LD_AUDIT, LD_PROFILE, GCONV_PATH, GLIBC_TUNABLES",
+    ),
+    Check(
+        what="no working directory in /proc, /sys or /dev, nor through a link",
+        codes=(RefusalReason.WORKING_DIRECTORY,),
+        otherwise="CVE-2024-21626",
+    ),
+    Check(
+        what="no link or file in place of /dev, /proc, /sys, /etc, /tmp, /input",
+        codes=(RefusalReason.SPECIAL_FOLDER,),
+        otherwise="CVE-2025-31133; what the topmost layer says counts",
+    ),
+    Check(
+        what="no VOLUME",
+        codes=(RefusalReason.VOLUMES,),
+        otherwise="a volume would lie on the host's disk",
+    ),
+    Check(
+        what="set-user-id files and device nodes",
+        codes=(
+            RefusalReason.SET_USER_ID,
+            AdmissionNote.SET_USER_ID_FILES,
+            AdmissionNote.DEVICE_NODES,
+        ),
+        otherwise="`admission.set_user_id`: noted or refused; stripping would make another image",
+    ),
+    Check(
+        what="ONBUILD and HEALTHCHECK",
+        codes=(AdmissionNote.ON_BUILD_IGNORED, AdmissionNote.HEALTH_CHECK_IGNORED),
+        otherwise="ignored, and noted",
+    ),
+    Check(
+        what="a signature by a key of the policy, when there is one",
+        codes=(
+            RefusalReason.SIGNATURE_MISSING,
+            RefusalReason.SIGNATURE_INVALID,
+            RefusalReason.SIGNATURE_MANIFEST,
+        ),
+        otherwise="over the digest, or cosign's own",
+    ),
+    Check(
+        what="parameters and further files handed in beside the image",
+        codes=(RefusalReason.ATTACHMENT,),
+        otherwise="plain files and folders; no links, no devices; kept by digest",
+    ),
+    Check(
+        what="the software bill of materials",
+        codes=(AdmissionNote.PACKAGES_INCOMPLETE,),
+        otherwise="Debian, Alpine, RPM (SQLite, ndb, Berkeley DB), Python; into the record",
+    ),
+)
+"""Everything that admission looks at; ADMISSION.md is made from it."""

@@ -3,6 +3,10 @@
 ``malignancy-likelihood.json`` is a file that holds one number; ``result.json#/scores/malignant`` a place in it
 (JSON pointer, RFC 6901); ``predictions.csv#case=score`` the column ``score`` in the row whose column ``case`` is
 the case's name. ``{case}`` in file or pointer stands for that name, for containers that answer many cases at once.
+
+Where a task asks for several numbers, the place holds one object of all of them by name (and nothing else), or
+``{output}`` stands for each number's name: ``{output}.json``, ``result.json#/classes/{output}/probability``,
+``predictions.csv#case=p_{output}``; what else stands in the file is then passed over.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +30,7 @@ _FILE = re.compile(
 )
 _POINTER = re.compile(r"(?:/[^/]{0,200}){0,16}")
 _COLUMNS = re.compile(r"([^=]{1,100})=([^=]{1,100})")
+_UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 _LONGEST_FIELD = 4096
 
@@ -41,13 +46,32 @@ class AnswerLocation:
         return f"{self.file}#{self.place}" if self.place else self.file
 
     @property
+    def by_output(self) -> bool:
+        """Whether each number of an answer has a place of its own."""
+        return "{output}" in f"{self.file}{self.place}"
+
+    @property
     def by_case(self) -> bool:
         """Whether it tells the answers of several cases apart."""
         return self.file.endswith(".csv") or "{case}" in f"{self.file}{self.place}"
 
-    def file_of(self, case: str) -> str:
-        """File below the output folder that answers ``case``."""
-        return self.file.replace("{case}", case)
+    def file_of(self, case: str, output: str = "") -> str:
+        """File below the output folder that holds the number ``output`` of the answer to ``case``.
+
+        Other characters of a number's name than letters, digits, dot, dash and underscore are underscores in it.
+        """
+        return self.file.replace("{case}", case).replace("{output}", _UNUSUAL.sub("_", output))
+
+    def place_of(self, case: str, output: str = "") -> str:
+        """Place in that file; a name in a pointer is escaped as RFC 6901 says."""
+        escaped = output
+        if not self.file.endswith(".csv"):
+            escaped = output.replace("~", "~0").replace("/", "~1")
+        return self.place.replace("{case}", case).replace("{output}", escaped)
+
+    def files_of(self, case: str, outputs: Iterable[str]) -> tuple[str, ...]:
+        """Every file that holds a number of the answer to ``case``, each once."""
+        return tuple(dict.fromkeys(self.file_of(case, output) for output in outputs))
 
 
 def parse_location(text: str) -> AnswerLocation:
@@ -57,7 +81,7 @@ def parse_location(text: str) -> AnswerLocation:
         ContractRefused: it is not of the form.
     """
     file, _, place = text.partition("#")
-    braces = f"{file}{place}".replace("{case}", "")
+    braces = f"{file}{place}".replace("{case}", "").replace("{output}", "")
     table = file.endswith(".csv")
     if (
         not _FILE.fullmatch(file)
@@ -68,35 +92,50 @@ def parse_location(text: str) -> AnswerLocation:
     ):
         raise ContractRefused(
             "The place of the answer must be FILE.json, FILE.json#/json/pointer or FILE.csv#KEY=VALUE, relative to "
-            "the output folder, in plain names; {case} may stand for the case."
+            "the output folder, in plain names; {case} may stand for the case, and {output} for a number's name."
         )
     return AnswerLocation(file=file, place=place)
 
 
 def located_answer(
-    content: bytes, location: AnswerLocation, case: str, ranges: Mapping[str, NumberRange]
+    contents: Mapping[str, bytes], location: AnswerLocation, case: str, ranges: Mapping[str, NumberRange]
 ) -> Answer:
-    """Read the answer to ``case`` from the content of its file.
+    """Read the answer to ``case`` from the contents of its files, by name; files that are not there are missing.
 
     The value is a number when the task has one output, or an object of all its numbers by name, or
-    ``{"refused": CODE}``.
+    ``{"refused": CODE}``. With ``{output}`` in the location, each place holds one number.
 
     Raises:
-        CaseFailed: GARBAGE, OUTPUT_MISSING (the file does not speak of the case) or OUT_OF_RANGE.
+        CaseFailed: GARBAGE, OUTPUT_MISSING (no file, or it does not speak of the case) or OUT_OF_RANGE.
     """
-    value: Any
-    if location.file.endswith(".csv"):
-        value = _from_table(content, location.place, case)
-    else:
-        value = _at(parse_document(content), location.place.replace("{case}", case))
+    values = {name: _value(contents, location, case, name) for name in _places(location, ranges)}
+    value: Any = next(iter(values.values()))
     if isinstance(value, dict) and value.keys() == {"refused"}:
         try:
             return Answer(values=None, refusal=RefusalCode(value["refused"]))
         except ValueError:
             raise CaseFailed(FailureCode.GARBAGE, "the refusal is not in the closed list") from None
-    if not isinstance(value, dict) and len(ranges) == 1:
+    if location.by_output:
+        value = values
+    elif not isinstance(value, dict) and len(ranges) == 1:
         value = {next(iter(ranges)): value}
     return Answer(values=checked_values(value, ranges), refusal=None)
+
+
+def _places(location: AnswerLocation, ranges: Mapping[str, NumberRange]) -> tuple[str, ...]:
+    return tuple(ranges) if location.by_output else ("",)
+
+
+def _value(contents: Mapping[str, bytes], location: AnswerLocation, case: str, output: str) -> Any:
+    content = contents.get(location.file_of(case, output))
+    if content is None:
+        raise CaseFailed(FailureCode.OUTPUT_MISSING)
+    place = location.place_of(case, output)
+    return (
+        _from_table(content, place, case)
+        if location.file.endswith(".csv")
+        else _at(parse_document(content), place)
+    )
 
 
 def _at(value: Any, pointer: str) -> Any:

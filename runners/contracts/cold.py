@@ -16,9 +16,9 @@ from typing import Literal
 
 from runners.answers import Answer, NumberRange, answer_ranges
 from runners.case_folders import check_case
-from runners.collector import CollectionRefused, collect
-from runners.contracts.answer_location import FILE_BYTES, AnswerLocation, located_answer
+from runners.contracts.answer_location import AnswerLocation
 from runners.contracts.background import Background
+from runners.contracts.collected_answer import collected_answer
 from runners.contracts.container import Folders, plan, settings
 from runners.contracts.interface import ContractRun
 from runners.contracts.one_shot import OneShot, create
@@ -203,14 +203,7 @@ class _ColdRun:
             self._background.do(self._run.engine.remove, container.name)
 
     def _read(self, case: str) -> Answer:
-        name = self._answer.file_of(case)
-        try:
-            content = collect(self._output.path, {name: FILE_BYTES}).get(name)
-        except CollectionRefused as refused:
-            raise CaseFailed(FailureCode.OUTPUT_REFUSED, refused.code.value) from None
-        if content is None:
-            raise CaseFailed(FailureCode.OUTPUT_MISSING)
-        return located_answer(content, self._answer, case, self._ranges)
+        return collected_answer(self._output.path, self._answer, case, self._ranges)
 
     def _outcome(
         self,

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from runners.answers import Answer, answer_ranges
 from runners.case_folders import check_case
-from runners.collector import CollectionRefused, collect
-from runners.contracts.answer_location import FILE_BYTES, AnswerLocation, located_answer
+from runners.contracts.answer_location import AnswerLocation
 from runners.contracts.background import Background
 from runners.contracts.cold import Arrange, not_staged, remove_folders
+from runners.contracts.collected_answer import collected_answer
 from runners.contracts.container import Folders, plan, settings
 from runners.contracts.interface import ContractRun
 from runners.contracts.output_folder import OutputFolder
@@ -161,14 +161,7 @@ class _Served:
                 self._output.empty()
 
     def _read(self, case: str) -> Answer:
-        name = self._answer.file_of(case)
-        try:
-            content = collect(self._output.path, {name: FILE_BYTES}).get(name)
-        except CollectionRefused as refused:
-            raise CaseFailed(FailureCode.OUTPUT_REFUSED, refused.code.value) from None
-        if content is None:
-            raise CaseFailed(FailureCode.OUTPUT_MISSING)
-        return located_answer(content, self._answer, case, self._ranges)
+        return collected_answer(self._output.path, self._answer, case, self._ranges)
 
     def _have_server(self) -> None:
         """See that a server is healthy, starting one if need be, as often as the limits allow."""

@@ -252,6 +252,20 @@ def test_reading_is_bounded_in_time_and_memory(tmp_path):
     assert refusal(path, small) == "unreadable"
 
 
+def test_reading_that_takes_too_long_ends(tmp_path):
+    path = archive(tmp_path / "image.tar", modern=True)
+    # A gzip stream of many members: little to store, a long time to read.
+    path.write_bytes(gzip.compress(bytes(64 * MIB), 1) * 200)
+    slow = replace(RULES, archive_bytes=128 * MIB, layer_bytes=1 << 40, total_bytes=1 << 40, seconds=1)
+    assert refusal(path, slow) == "too_slow"
+
+
+def test_what_has_no_effect_is_noted(tmp_path):
+    config = {"Healthcheck": {"Test": ["CMD", "true"]}, "OnBuild": ["RUN true"]}
+    admitted = read_archive(archive(tmp_path / "image.tar", config=config), RULES)
+    assert admitted.warnings == ("health_check_ignored", "on_build_ignored")
+
+
 def test_every_refusal_has_a_sentence_and_none_quotes_the_archive(tmp_path):
     assert all(reason.sentence.endswith(".") for reason in RefusalReason)
     path = archive(tmp_path / "image.tar", config={"User": "\x1b[31mDOE^JOHN"})

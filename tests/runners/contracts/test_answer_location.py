@@ -14,7 +14,9 @@ TWO = ONE | {"risk": NumberRange(minimum=0, maximum=10)}
 
 
 def read(text, content, ranges=ONE, case="c1"):
-    return located_answer(content.encode(), parse_location(text), case, ranges)
+    location = parse_location(text)
+    contents = dict.fromkeys(location.files_of(case, ranges), content.encode())
+    return located_answer(contents, location, case, ranges)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,36 @@ def test_several_numbers_and_refusals():
 
 
 @pytest.mark.parametrize(
+    ("place", "content"),
+    [
+        ("a.json#/{output}", '{"risk": 3, "score": 1, "more": [NaN]}'),
+        ("a.json#/classes/{output}/p", '{"classes": {"score": {"p": 1}, "risk": {"p": 3}}, "top": "risk"}'),
+        ("a.json#/{case}/{output}", '{"c1": {"score": 1, "risk": 3}}'),
+        ("a.csv#id=p_{output}", "id,p_score,p_risk,note\nc1,1,3,x\n"),
+    ],
+)
+def test_each_number_may_have_a_place_of_its_own(place, content):
+    assert read(place, content, TWO).values == {"score": 1.0, "risk": 3.0}
+
+
+def test_each_number_may_have_a_file_of_its_own():
+    named = {"grade 1/2": ONE["score"], "b": ONE["score"]}
+    location = parse_location("out/{output}.json#/{output}")
+    assert location.files_of("c1", named) == ("out/grade_1_2.json", "out/b.json")
+    contents = {"out/grade_1_2.json": b'{"grade 1/2": 0.25}', "out/b.json": b'{"b": 1}'}
+    assert located_answer(contents, location, "c1", named).values == {"grade 1/2": 0.25, "b": 1.0}
+    contents.pop("out/b.json")
+    with pytest.raises(CaseFailed) as caught:
+        located_answer(contents, location, "c1", named)
+    assert caught.value.code is FailureCode.OUTPUT_MISSING
+
+
+def test_a_refusal_may_stand_in_a_number_s_place():
+    answer = read("a.json#/{output}", '{"risk": 3, "score": {"refused": "poor_quality"}}', TWO)
+    assert answer.refusal is RefusalCode.POOR_QUALITY
+
+
+@pytest.mark.parametrize(
     ("place", "content", "code"),
     [
         ("a.json", "", FailureCode.GARBAGE),
@@ -83,6 +115,9 @@ def test_several_numbers_and_refusals():
         ("a.json", "[0.5]", FailureCode.GARBAGE),
         ("a.json", '{"score": 0.5, "more": 1}', FailureCode.GARBAGE),
         ("a.json", '{"refused": "excuse"}', FailureCode.GARBAGE),
+        ("a.json#/{output}", '{"score": "1"}', FailureCode.GARBAGE),
+        ("a.json#/{output}", '{"score": 2}', FailureCode.OUT_OF_RANGE),
+        ("a.json#/{output}", "{}", FailureCode.OUTPUT_MISSING),
         ("a.json", '{"refused": []}', FailureCode.GARBAGE),
         ("a.json#/s", '{"s": 1, "s": 0}', FailureCode.GARBAGE),
         ("a.json", "2", FailureCode.OUT_OF_RANGE),
@@ -111,7 +146,8 @@ def test_everything_else_is_a_failure_of_the_case(place, content, code):
 @given(content=st.binary(max_size=200), place=st.sampled_from(["a.json", "a.json#/s/0", "a.csv#id=p"]))
 def test_any_bytes_are_an_answer_or_a_failure(content, place):
     try:
-        answer = located_answer(content, parse_location(place), "c1", ONE)
+        location = parse_location(place)
+        answer = located_answer({location.file_of("c1"): content}, location, "c1", ONE)
     except CaseFailed:
         return
     assert answer.refusal is not None or 0 <= answer.values["score"] <= 1
