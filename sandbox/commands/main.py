@@ -14,11 +14,13 @@ import typer
 
 from sandbox.commands import console
 from sandbox.commands.actors import actor_app
+from sandbox.commands.comparison import compare, compare_readers
 from sandbox.commands.demo import demo
 from sandbox.commands.evaluations import dossier, evaluate, evaluation_app, report, verify
 from sandbox.commands.holdouts import holdout_app
 from sandbox.commands.kit import kit_app
 from sandbox.commands.ledgers import ledger_app
+from sandbox.commands.power import power
 from sandbox.commands.protocols import protocol_app
 from sandbox.commands.releases import claim_app, release_app
 from sandbox.commands.stress import stress_app
@@ -76,8 +78,10 @@ app.add_typer(stress_app, name="stress")
 app.add_typer(actor_app, name="actor")
 app.add_typer(claim_app, name="claim")
 app.add_typer(release_app, name="release")
-for _command in (init, doctor, evaluate, report, dossier, verify, demo):
+for _command in (init, doctor, evaluate, compare, report, dossier, verify, demo):
     app.command()(_command)
+app.command("compare-readers")(compare_readers)
+holdout_app.command("power")(power)
 
 
 @app.callback()

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
-from sandbox.scoring.cases import Floats, Integers, ScoredCases, compact, tie_groups
+from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases, compact, tie_groups
 
 BLOCK_BYTES = 32 * 2**20
 
@@ -144,6 +145,87 @@ def expected_calibration_errors(
         for counts in replicate_counts(cases.patient, column, 2 * distinct, seed, replicates)
     ]
     return np.concatenate(found)
+
+
+def patient_weights(patients: int, seed: Seed, replicates: int, step: int) -> Iterator[Floats]:
+    """How often each patient was drawn, in blocks of at most ``step`` resamples, shape (block, patients)."""
+    generator = seed.generator()
+    for size in _blocks(replicates, step):
+        drawn = generator.integers(0, patients, size=(size, patients))
+        yield _counted(drawn + np.arange(size)[:, None] * patients, size, patients)
+
+
+def paired_aurocs(
+    reference: Bools, scores: Floats, patient: Integers, seed: Seed, replicates: int, block: int = BLOCK_BYTES
+) -> Floats:
+    """AUROC of several submissions on the same resamples of patients.
+
+    Args:
+        reference: shape (n,).
+        scores: shape (submissions, n).
+        patient: patient of each case.
+        seed: names the random stream.
+        replicates: number of resamples.
+        block: bytes that one block of resamples may take.
+
+    Returns:
+        Shape (submissions, replicates); NaN where a resample lacks positives or negatives.
+    """
+    codes, patients = compact(patient)
+    contents = []
+    for score in scores:
+        order = np.argsort(score, kind="stable")
+        groups, distinct = tie_groups(score[order])
+        column = groups + distinct * reference[order]
+        shape = (2 * distinct, patients)
+        contents.append(sparse.csr_matrix((np.ones(codes.size), (column, codes[order])), shape=shape))
+    widest = max(content.shape[0] for content in contents)
+    found = []
+    for weights in patient_weights(patients, seed, replicates, max(1, block // (24 * (patients + widest)))):
+        turned = np.ascontiguousarray(weights.T)
+        values = []
+        for content in contents:
+            counts = content @ turned
+            distinct = counts.shape[0] // 2
+            negative, positive = counts[:distinct], counts[distinct:]
+            below = np.cumsum(negative, axis=0) - negative / 2
+            pairs = positive.sum(axis=0) * negative.sum(axis=0)
+            values.append(_ratio((positive * below).sum(axis=0), pairs))
+        found.append(np.stack(values))
+    return np.concatenate(found, axis=1)
+
+
+def paired_means(
+    values: npt.ArrayLike,
+    counted: Bools,
+    patient: Integers,
+    seed: Seed,
+    replicates: int,
+    block: int = BLOCK_BYTES,
+) -> Floats:
+    """Mean of several columns over counted cases, on the same resamples of patients.
+
+    Args:
+        values: shape (columns, n).
+        counted: cases of the denominator, shape (n,).
+        patient: patient of each case.
+        seed: names the random stream.
+        replicates: number of resamples.
+        block: bytes that one block of resamples may take.
+
+    Returns:
+        Shape (columns, replicates); NaN where a resample lacks counted cases.
+    """
+    codes, patients = compact(patient)
+    columns = np.asarray(values, dtype=np.float64) * counted
+    above = np.stack([np.bincount(codes, weights=column, minlength=patients) for column in columns])
+    below = np.bincount(codes, weights=counted.astype(np.float64), minlength=patients)
+    found = []
+    for weights in patient_weights(patients, seed, replicates, max(1, block // (24 * patients))):
+        sizes = weights @ below
+        sums = above @ weights.T
+        found.append(_ratio(sums, np.broadcast_to(sizes, sums.shape)))
+    return np.concatenate(found, axis=1)
 
 
 def percentile_interval(drawn: Floats, level: float) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from scipy import optimize
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from sandbox.errors import ScoringError
-from sandbox.scoring.comparison import compare_aurocs, compare_rates, inferiority, mcnemar, tango
+from sandbox.scoring.comparison.paired import compare_aurocs, compare_rates, inferiority, mcnemar, tango
 
 
 def test_mcnemar_of_fagerland_2013():

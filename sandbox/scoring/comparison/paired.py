@@ -17,10 +17,11 @@ import numpy.typing as npt
 from scipy import optimize, stats
 
 from sandbox.errors import ScoringError
-from sandbox.scoring.cases import Bools, Floats, Integers, compact, make_cases
+from sandbox.scoring.cases import Bools, Integers, compact
 from sandbox.scoring.differences import Limits, as_normal, two_sided
 from sandbox.scoring.estimates import quantile
-from sandbox.scoring.roc import pair_variance, win_shares
+from sandbox.scoring.ranking_components import components
+from sandbox.scoring.roc import pair_variance
 
 Inferiority = Literal["superior", "non_inferior", "inferior", "cannot_tell"]
 
@@ -74,7 +75,7 @@ def compare_aurocs(
     truth, codes, patients = _columns(reference, patient)
     if truth.all() or not truth.any():
         raise ScoringError("comparing AUROCs needs a positive and a negative case")
-    shares = [_shares(truth, score) for score in (first, second)]
+    shares = [components(truth, score) for score in (first, second)]
     a, b = (float(share[truth].mean()) for share in shares)
     contribution = shares[0] - shares[1]
     parts = [(contribution[kind] - (a - b)) / np.count_nonzero(kind) for kind in (truth, ~truth)]
@@ -217,15 +218,3 @@ def _columns(column: npt.ArrayLike, patient: npt.ArrayLike | None) -> tuple[Bool
         raise ScoringError("the columns of the two submissions differ in length; join them by case")
     codes, patients = compact(who.astype(np.int64))
     return values, codes, patients
-
-
-def _shares(truth: Bools, score: npt.ArrayLike) -> Floats:
-    """Structural component of each case, in the order of ``truth``."""
-    values = np.asarray(score, dtype=np.float64)
-    cases = make_cases(truth, values)
-    order = np.argsort(values, kind="stable")
-    positive, negative = win_shares(cases)
-    shares = np.empty(truth.size)
-    shares[order[truth[order]]] = positive
-    shares[order[~truth[order]]] = negative
-    return shares

@@ -1,0 +1,1 @@
+"""Groups with different cases: standardised and adjusted comparisons, representativeness, slice discovery."""

@@ -1,0 +1,1 @@
+"""Submissions compared on the same cases: paired differences, ranks, non-inferiority and fixed sequences."""

@@ -1,0 +1,1 @@
+"""What a hold-out can support, from counts alone: interval widths, detectable gaps, cases needed, reader studies."""

@@ -1,0 +1,1 @@
+"""Uncertain truth: consensus and agreement of readers, and what an imperfect reference does to a result."""
