@@ -37,12 +37,26 @@ class PolicyError(DocumentError):
     """A policy is malformed, or does not allow what was asked."""
 
 
+class ClaimError(DocumentError):
+    """A vendor's claims are malformed."""
+
+
 class WorkspaceError(ProctorError):
     """The workspace is missing, damaged, or held by another process."""
 
 
 class ActorError(ProctorError):
     """Who acts is not known here, or has no role that allows it."""
+
+    refused: ClassVar[bool] = True
+
+
+class ReleaseError(ProctorError):
+    """A release, or what was told before, is damaged or cannot be made."""
+
+
+class ReleaseRefusedError(ReleaseError):
+    """A rule does not let this leave."""
 
     refused: ClassVar[bool] = True
 

@@ -141,6 +141,24 @@ class Run(_Part):
     smoke: Literal["form", "answer"] = "form"
 
 
+class Release(_Part):
+    """Who must agree before something leaves, and what is asked for unless a request says otherwise.
+
+    ``approvals``: approvers other than the author. ``fields``: patterns over paths; see ``sandbox.release.selection``.
+    """
+
+    approvals: Annotated[int, Field(ge=1, le=16)] = 2
+    fields: Annotated[
+        tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...], Field(min_length=1)
+    ] = (
+        "verdict",
+        "acceptance/*",
+        "all/auroc/*",
+        "*/all/sensitivity/value",
+        "*/all/specificity/value",
+    )
+
+
 class Policy(_Part):
     """A checked policy.
 
@@ -156,6 +174,7 @@ class Policy(_Part):
     admission: Admission = Admission()
     disclosure: DisclosureRules = DisclosureRules()
     reuse: ReuseRules = ReuseRules()
+    release: Release = Release()
     verification: Verification = Verification()
     run: Run = Run()
     mlflow: Annotated[str, StringConstraints(pattern=r"^(local|off|[a-z][a-z0-9+.-]{1,20}://\S{1,500})$")] = (

@@ -12,6 +12,7 @@ Layout::
     submissions/<digest>/             image archive and admission record
     protocols/<digest>/               protocol text and registration record
     evaluations/<id>/                 everything one evaluation produced
+    releases/<id>/                    what was, or would be, told to a vendor
 
 State is what lies on disk, written once and atomically; nothing is remembered elsewhere.
 """
@@ -79,6 +80,10 @@ class Workspace:
         """Folder of one evaluation."""
         return self.home / "evaluations" / checked_name(evaluation_id)
 
+    def release(self, release_id: str) -> Path:
+        """Folder of one release."""
+        return self.home / "releases" / checked_name(release_id)
+
 
 def default_home() -> Path:
     """``PROCTOR_HOME``, or ``proctor`` in the user's XDG data folder."""
@@ -108,7 +113,7 @@ def create(home: Path) -> Workspace:
     home.parent.mkdir(parents=True, exist_ok=True)
     building = home.parent / f".{home.name}.{secrets.token_hex(4)}.partial"
     try:
-        for folder in ("keys", "holdouts", "submissions", "protocols", "evaluations"):
+        for folder in ("keys", "holdouts", "submissions", "protocols", "evaluations", "releases"):
             (building / folder).mkdir(parents=True)
         building.chmod(0o700)
         (building / "keys").chmod(0o700)

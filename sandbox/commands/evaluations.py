@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sandbox.commands import console
+from sandbox.commands.output_file import output_file
 from sandbox.workspace import default_home, open_workspace
 
 evaluation_app = typer.Typer(help="List and show evaluations.", no_args_is_help=True)
@@ -71,17 +71,33 @@ def show(identifier: _Id) -> None:
 def report(
     identifier: _Id,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Copy the page to this file.")] = None,
+    audience: Annotated[
+        str, typer.Option("--for", help="institution, or vendor: only what was issued by a release.")
+    ] = "institution",
 ) -> None:
     """Write (again, if need be) the report of an evaluation, and say where it is.
 
-    One self-contained page without any script. Its digest is in the ledger; equal inputs give equal bytes.
+    One self-contained page without any script. Its digest is in the ledger; equal inputs give equal bytes. The
+    vendor's copy is the page of the newest issued release, byte for byte, and nothing else.
+
+    \b
+      proctor report e-2021611d
+      proctor report e-2021611d --for vendor -o acme.html
     """
     from sandbox import evaluation, reporting
+    from sandbox.errors import UsageError
+    from sandbox.evidence.durable import write_durable
+    from sandbox.release.workflow import issued_page
 
-    workspace = open_workspace(default_home())
-    path = reporting.write_report(workspace, evaluation.find(workspace, identifier))
     if output is not None:
-        shutil.copyfile(path, output)
+        output_file(output)
+    workspace = open_workspace(default_home())
+    item = evaluation.find(workspace, identifier)
+    if audience not in ("institution", "vendor"):
+        raise UsageError("--for must be institution or vendor.")
+    path = issued_page(workspace, item) if audience == "vendor" else reporting.write_report(workspace, item)
+    if output is not None:
+        write_durable(output, path.read_bytes())
         path = output
     console.result({"report": str(path)}, lambda: console.line(str(path)))
 
@@ -97,6 +113,7 @@ def dossier(
     """
     from sandbox import evaluation, reporting
 
+    output_file(output)
     workspace = open_workspace(default_home())
     reporting.write_dossier(workspace, evaluation.find(workspace, identifier), output)
 

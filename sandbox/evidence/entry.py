@@ -111,7 +111,7 @@ _RUN_COUNTS: Mapping[str, FieldType] = {
 }
 
 
-_RELEASE: Mapping[str, FieldType] = {"release": _pseudonym, "content": _digest, "earlier": _digest}
+_RELEASE: Mapping[str, FieldType] = {"release": _pseudonym, "content": _digest, "told": _digest}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,198 @@
+"""A draft: what would leave of one evaluation now, what it would cost, and what the audit says of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from sandbox.canonical import canonical_json
+from sandbox.disclosure.audit import AuditFinding, audit
+from sandbox.disclosure.fields import ReleasedField, RuleVerdict
+from sandbox.errors import ReleaseError, ReleaseRefusedError
+from sandbox.evaluation import Evaluation
+from sandbox.evidence.ledger import Ledger
+from sandbox.policy import load_policy
+from sandbox.protocols import find as find_protocol
+from sandbox.release.answers import Question, answer
+from sandbox.release.budget import check_payable
+from sandbox.release.claims import Claims, find_claims
+from sandbox.release.content import Content, Cost, Subject, make_content
+from sandbox.release.issued import Told, charges, constraints, issued, protected
+from sandbox.release.selection import selection
+from sandbox.release.traces import refuse_traces
+from sandbox.results import from_json
+from sandbox.reuse.bits import charges as charges_of
+from sandbox.reuse.mechanisms import Mechanism
+from sandbox.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What was asked for."""
+
+    evaluation: str
+    mechanism: Mechanism
+    patterns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """One release as it would leave now.
+
+    Attributes:
+        cost: bits that the vendor has not paid yet.
+        findings: what the audit found of every protected cell, after all that was told before.
+        told: what would be kept inside.
+        request: the bytes of ``request.json``.
+    """
+
+    subject: Subject
+    root: str
+    content: Content
+    fields: tuple[ReleasedField, ...]
+    verdicts: tuple[RuleVerdict, ...]
+    findings: tuple[AuditFinding, ...]
+    cost: float
+    told: Told
+    request: bytes
+
+    def refuse_if_disclosive(self) -> None:
+        """Let pass what leaves every protected cell free enough.
+
+        Raises:
+            ReleaseRefusedError: some cell could be told too exactly.
+        """
+        narrow = [finding for finding in self.findings if finding.refused]
+        if narrow:
+            raise ReleaseRefusedError(
+                f"The disclosure audit refuses this: with all that was released of this hold-out before, "
+                f"{len(narrow)} of {len(self.findings)} protected counts could be told too exactly. Ask for fewer "
+                "fields, without strata first, or coarser ones (disclosure in the policy)."
+            )
+
+
+def make_draft(
+    workspace: Workspace,
+    ledger: Ledger,
+    item: Evaluation,
+    *,
+    release: str,
+    patterns: tuple[str, ...],
+    mechanism: Mechanism,
+) -> Draft:
+    """Make the draft of a release of ``item``.
+
+    Raises:
+        ReleaseRefusedError: the evaluation is not finished, or the budget cannot pay.
+    """
+    if item.state != "finished":
+        raise ReleaseRefusedError(f"{item.id} is not finished, so there is nothing to release.")
+    policy = load_policy(workspace.policy_path)
+    earlier = issued(workspace, ledger, holdout=item.holdout, version=item.version)
+    results = from_json((item.folder / "results.json").read_bytes())
+    holdout = _read(item.folder / "holdout.json")
+    started = ledger.find(kind="evaluation-started", evaluation=item.id)[0]
+    finished = ledger.find(kind="evaluation-finished", evaluation=item.id)[-1]
+    claims: Claims | None = None
+    if mechanism in ("claim", "thresholdout"):
+        claims = find_claims(workspace, ledger, dict(started.subject), started.index).claims
+    scope = f"predictions-{finished.subject['predictions'].removeprefix('sha256:')[:16]}"
+    told = answer(
+        Question(
+            results=results,
+            policy=policy,
+            scope=scope,
+            evaluation=item.id,
+            folder=item.folder,
+            memory=workspace.home
+            / "releases"
+            / "memory"
+            / f"{item.holdout}.{item.version}.{item.vendor}.{mechanism}",
+            folders=item.folder.parent,
+            claims=claims,
+            selection=selection(patterns),
+        ),
+        mechanism,
+    )
+    bits, before = check_payable(told.fields, charges(earlier), policy, vendor=item.vendor)
+    screened = told.screened
+    findings = audit(
+        constraints(earlier),
+        screened.constraints,
+        protected=tuple(dict.fromkeys((*protected(earlier), *screened.protected))),
+        minimum_width=policy.disclosure.minimum_width,
+    )
+    registered = find_protocol(workspace, item.protocol)
+    subject = Subject(
+        release=release,
+        evaluation=item.id,
+        vendor=item.vendor,
+        submission=item.submission,
+        holdout=item.holdout,
+        version=item.version,
+        protocol_name=registered.protocol.name,
+        protocol_title=registered.protocol.title,
+        protocol=item.protocol,
+        mechanism=mechanism,
+        synthetic=bool(holdout["synthetic"]),
+    )
+    content = make_content(
+        subject,
+        told.fields,
+        screened.verdicts if mechanism == "full" else (),
+        Cost(
+            cost=bits,
+            spent=before.spent + bits,
+            budget=before.budget,
+            pooled_spent=before.pooled_spent + bits,
+            pooled_budget=before.pooled_budget,
+            delta=policy.reuse.delta,
+        ),
+        patients=_coarse(int(holdout["patients"]), policy.disclosure.count_base),
+    )
+    refuse_traces(item, content.files)
+    return Draft(
+        subject=subject,
+        root=started.subject["root"],
+        content=content,
+        fields=told.fields,
+        verdicts=screened.verdicts,
+        findings=findings,
+        cost=bits,
+        told=Told(
+            charges=charges_of(item.vendor, told.fields),
+            constraints=screened.constraints,
+            protected=screened.protected,
+        ),
+        request=canonical_json({"evaluation": item.id, "mechanism": mechanism, "patterns": list(patterns)}),
+    )
+
+
+def read_request(folder: Path) -> Request:
+    """Read ``request.json`` back.
+
+    Raises:
+        ReleaseError: it is damaged.
+    """
+    plain = _read(folder / "request.json")
+    mechanism: Mechanism | None = next(
+        (each for each in get_args(Mechanism) if each == plain.get("mechanism")), None
+    )
+    if mechanism is None:
+        raise ReleaseError(f"{folder / 'request.json'} is damaged. Request the release again.")
+    return Request(evaluation=plain["evaluation"], mechanism=mechanism, patterns=tuple(plain["patterns"]))
+
+
+def _coarse(count: int, base: int) -> int:
+    """``count`` rounded down to the base of counts, so that what is computed from it tells no more than that."""
+    return max(1, count // base * base)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ReleaseError(f"{path} is damaged. Restore it from a backup of the workspace.") from error
+    return found

@@ -1,0 +1,34 @@
+"""The last look before anything leaves: no mark of a case, a patient or a sentinel may be in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow.parquet as pq
+
+from sandbox.disclosure.sentinels import find_traces
+from sandbox.errors import ReleaseError, ReleaseRefusedError
+from sandbox.evaluation import Evaluation
+
+
+def refuse_traces(item: Evaluation, files: Mapping[str, bytes]) -> None:
+    """Search what would leave for the marks of every case, its patient, and the sentinels of this run.
+
+    Raises:
+        ReleaseRefusedError: one was found, in whatever spelling.
+        ReleaseError: the marks cannot be read.
+    """
+    try:
+        table = pq.read_table(item.folder / "scored.parquet", columns=["case_id", "patient_key"])
+        marks = {*table["case_id"].to_pylist(), *table["patient_key"].to_pylist()}
+        sentinels = item.folder / "sentinels.txt"
+        if sentinels.exists():
+            marks |= set(sentinels.read_text(encoding="ascii").split())
+    except (OSError, ValueError, KeyError) as error:
+        raise ReleaseError(f"{item.folder} is damaged. Restore it from a backup of the workspace.") from error
+    for name, data in files.items():
+        if find_traces(data, sorted(marks)):
+            raise ReleaseRefusedError(
+                f"{name} would carry the mark of a case. Nothing leaves; this is a defect or an attack: see the "
+                "evaluation's folder."
+            )

@@ -1,0 +1,348 @@
+"""The steps of a release, each of which one actor takes and the ledger records."""
+
+from __future__ import annotations
+
+import difflib
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import evaluation as evaluations
+from sandbox.canonical import digest, digest_bytes
+from sandbox.disclosure.fields import RuleVerdict
+from sandbox.errors import ReleaseError, ReleaseRefusedError, UsageError
+from sandbox.evaluation import Evaluation
+from sandbox.evidence.durable import write_durable
+from sandbox.evidence.ledger import Ledger
+from sandbox.policy import load_policy
+from sandbox.release.content import DOCUMENT, PAGE, Content, content_digest
+from sandbox.release.draft import Draft, make_draft
+from sandbox.release.issued import TOLD, issued
+from sandbox.release.state import Decision, Standing, standing
+from sandbox.reuse.mechanisms import Mechanism
+from sandbox.workspace import Workspace, entry, open_ledger
+
+_FILES = (DOCUMENT, PAGE)
+_KINDS = ("release-requested", "release-reviewed", "release-issued")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """What a reviewer sees: exactly the bytes that would leave, and what they mean for the hold-out.
+
+    ``change``: difference from the last release of this hold-out version to the same vendor, as a unified diff.
+    """
+
+    standing: Standing
+    content: Content
+    draft: Draft
+    change: str
+
+
+def request(
+    workspace: Workspace,
+    identifier: str,
+    *,
+    patterns: Sequence[str] | None = None,
+    mechanism: Mechanism | None = None,
+) -> Standing:
+    """Write down the bytes that would leave of an evaluation, and ask for their review.
+
+    The same request again changes nothing; a request whose bytes changed begins its reviews anew.
+
+    Raises:
+        ReleaseRefusedError: a rule, the audit or the budget says no.
+        UsageError: there is no such finished evaluation.
+    """
+    with _alone(workspace), open_ledger(workspace) as ledger:
+        ledger.require("release-requested")
+        item = evaluations.find(workspace, identifier)
+        policy = load_policy(workspace.policy_path)
+        chosen = tuple(patterns or policy.release.fields)
+        how: Mechanism = mechanism or policy.reuse.mechanism
+        release = "r-" + digest([item.id, how, list(chosen)]).removeprefix("sha256:")[:16]
+        draft = make_draft(workspace, ledger, item, release=release, patterns=chosen, mechanism=how)
+        draft.refuse_if_disclosive()
+        folder = workspace.release(release)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_durable(folder / "request.json", draft.request)
+        for name, data in draft.content.files.items():
+            write_durable(folder / name, data)
+        subject = {"release": release, "evaluation": item.id, "content": draft.content.digest}
+        known = ledger.find(kind="release-requested", release=release)
+        if not known or known[-1].subject["content"] != draft.content.digest:
+            detail = {"bits": round(draft.cost, 6), "fields": len(draft.fields)}
+            ledger.append(entry("release-requested", subject=subject, detail=detail))
+        return _standing(workspace, ledger, release)
+
+
+def review(workspace: Workspace, identifier: str) -> Sheet:
+    """What an approver reads. That it was read is entered into the ledger.
+
+    Raises:
+        ReleaseRefusedError: the bytes in the folder are not the ones that were requested.
+    """
+    with _alone(workspace), open_ledger(workspace) as ledger:
+        release = _find(workspace, identifier)
+        ledger.require("release-viewed")
+        now = _standing(workspace, ledger, release)
+        _whole(now)
+        content = _content(workspace.release(release))
+        draft = _again(workspace, ledger, release)
+        subject = {"release": release, "evaluation": now.evaluation, "content": now.content}
+        ledger.append(entry("release-viewed", subject=subject))
+        change = _change(workspace, ledger, draft, content)
+        return Sheet(standing=_blinded(now, workspace.actor), content=content, draft=draft, change=change)
+
+
+def decide(workspace: Workspace, identifier: str, decision: Decision) -> Standing:
+    """Approve or reject exactly the bytes that were requested, as one who did not ask for them.
+
+    Raises:
+        ReleaseRefusedError: the actor asked for this release, has not read these bytes, or they changed.
+        ActorError: the actor is no approver.
+    """
+    with _alone(workspace), open_ledger(workspace) as ledger:
+        release = _find(workspace, identifier)
+        ledger.require("release-reviewed")
+        now = _standing(workspace, ledger, release)
+        _whole(now)
+        if now.state == "issued":
+            raise ReleaseRefusedError(f"{release} was issued already; a decision changes nothing any more.")
+        requests = ledger.find(kind="release-requested", release=release)
+        if workspace.actor in {each.actor for each in requests}:
+            raise ReleaseRefusedError(
+                f"{workspace.actor} asked for this release; somebody else must judge it."
+            )
+        read = ledger.find(kind="release-viewed", release=release, content=now.content)
+        if workspace.actor not in {each.actor for each in read}:
+            raise ReleaseRefusedError(
+                f"{workspace.actor} has not read these bytes. First: proctor release review {release}"
+            )
+        review_digest = digest([release, now.content, workspace.actor, decision])
+        subject = {
+            "release": release,
+            "evaluation": now.evaluation,
+            "content": now.content,
+            "review": review_digest,
+        }
+        ledger.append(entry("release-reviewed", subject=subject, detail={"decision": decision}))
+        return _standing(workspace, ledger, release)
+
+
+def issue(workspace: Workspace, identifier: str, destination: Path | None = None) -> tuple[Standing, Path]:
+    """Hand out what was approved: rules, audit and budget are held once more, then it is charged, once.
+
+    Returns:
+        The standing, and the folder with the issued bytes.
+
+    Raises:
+        ReleaseRefusedError: it is not approved, or what was told since makes it cost or tell too much.
+    """
+    with _alone(workspace), open_ledger(workspace) as ledger:
+        release = _find(workspace, identifier)
+        ledger.require("release-issued")
+        now = _standing(workspace, ledger, release)
+        folder = workspace.release(release) / f"issued-{now.content.removeprefix('sha256:')[:16]}"
+        if now.state != "issued":
+            _whole(now)
+            if now.state != "approved":
+                raise ReleaseRefusedError(_why_not(now))
+            draft = _again(workspace, ledger, release)
+            draft.refuse_if_disclosive()
+            if draft.content.digest != now.content:
+                raise ReleaseRefusedError(
+                    f"Since {release} was requested the budget or the rules changed, and with them the bytes that "
+                    "would leave. Request it again; its reviews begin anew."
+                )
+            folder.mkdir(exist_ok=True)
+            for name, data in draft.content.files.items():
+                write_durable(folder / name, data)
+            told = draft.told.to_bytes()
+            write_durable(folder / TOLD, told)
+            # The entry is the charge: whoever is killed before it has told nobody anything.
+            ledger.append(
+                entry(
+                    "release-issued",
+                    subject={
+                        "release": release,
+                        "evaluation": now.evaluation,
+                        "content": now.content,
+                        "told": digest_bytes(told),
+                        "vendor": draft.subject.vendor,
+                        "submission": draft.subject.submission,
+                        "holdout": draft.subject.holdout,
+                        "version": draft.subject.version,
+                        "root": draft.root,
+                    },
+                    detail={
+                        "bits": round(draft.cost, 6),
+                        "fields": len(draft.fields),
+                        "approvals": now.approvals,
+                    },
+                )
+            )
+        if destination is not None:
+            _copy(folder, destination)
+        return _standing(workspace, ledger, release), destination or folder
+
+
+def releases(workspace: Workspace) -> list[Standing]:
+    """Every release, newest request last."""
+    folder = workspace.home / "releases"
+    with open_ledger(workspace) as ledger:
+        found = [
+            _standing(workspace, ledger, each.name)
+            for each in (folder.iterdir() if folder.is_dir() else ())
+            if each.name.startswith("r-") and ledger.find(kind="release-requested", release=each.name)
+        ]
+    return sorted(found, key=lambda each: (each.requested, each.release))
+
+
+def show(workspace: Workspace, identifier: str) -> Standing:
+    """Where one release stands; who has yet to decide does not see what others decided."""
+    with open_ledger(workspace) as ledger:
+        return _blinded(_standing(workspace, ledger, _find(workspace, identifier)), workspace.actor)
+
+
+def issued_page(workspace: Workspace, item: Evaluation) -> Path:
+    """The newest page that was issued of an evaluation: all that its vendor may see.
+
+    Raises:
+        ReleaseRefusedError: nothing was issued.
+    """
+    with open_ledger(workspace) as ledger:
+        found = ledger.find(kind="release-issued", evaluation=item.id)
+        if not found:
+            raise ReleaseRefusedError(
+                f"Nothing of {item.id} was released, so there is no vendor's copy. See: proctor release request"
+            )
+        last = found[-1].subject
+        folder = workspace.release(last["release"]) / f"issued-{last['content'].removeprefix('sha256:')[:16]}"
+        if content_digest(_read(folder)) != last["content"]:
+            raise ReleaseError(
+                f"{folder} does not hold the bytes that were issued. Restore it from a backup."
+            )
+        ledger.append(entry("report-viewed", subject={"evaluation": item.id, "audience": "vendor"}))
+    return folder / PAGE
+
+
+def _again(workspace: Workspace, ledger: Ledger, release: str) -> Draft:
+    """The same draft from what the workspace holds now."""
+    from sandbox.release.draft import read_request
+
+    asked = read_request(workspace.release(release))
+    item = evaluations.find(workspace, asked.evaluation)
+    return make_draft(
+        workspace, ledger, item, release=release, patterns=asked.patterns, mechanism=asked.mechanism
+    )
+
+
+def _standing(workspace: Workspace, ledger: Ledger, release: str) -> Standing:
+    entries = sorted(
+        (each for kind in _KINDS for each in ledger.find(kind=kind, release=release)),
+        key=lambda each: each.index,
+    )
+    try:
+        on_disk = content_digest(_read(workspace.release(release)))
+    except ReleaseError:
+        on_disk = None
+    needed = load_policy(workspace.policy_path).release.approvals
+    return standing(entries, on_disk, needed=needed)
+
+
+def _blinded(now: Standing, actor: str) -> Standing:
+    """Hide what other approvers decided until the reader has decided, or it no longer matters."""
+    from dataclasses import replace
+
+    if now.state in ("issued", "approved") or any(each.actor == actor for each in now.reviews):
+        return now
+    return replace(now, reviews=())
+
+
+def _whole(now: Standing) -> None:
+    if now.state == "changed":
+        raise ReleaseRefusedError(
+            f"The bytes of {now.release} are not the ones that were requested: somebody changed them. Request the "
+            "release again; its reviews begin anew."
+        )
+
+
+def _why_not(now: Standing) -> str:
+    if now.state == "rejected":
+        return f"{now.release} was rejected. Ask for fewer fields, or by another mechanism."
+    return (
+        f"{now.release} has {now.approvals} of the {now.needed} approvals that the policy asks for. "
+        "See: proctor release review"
+    )
+
+
+def _change(workspace: Workspace, ledger: Ledger, draft: Draft, content: Content) -> str:
+    earlier = [
+        each
+        for each in issued(workspace, ledger, holdout=draft.subject.holdout, version=draft.subject.version)
+        if each.vendor == draft.subject.vendor and each.content != content.digest
+    ]
+    if not earlier:
+        return ""
+    last = earlier[-1]
+    folder = workspace.release(last.release) / f"issued-{last.content.removeprefix('sha256:')[:16]}"
+    old = _read(folder)[DOCUMENT].decode().splitlines()
+    new = content.files[DOCUMENT].decode().splitlines()
+    lines = difflib.unified_diff(old, new, last.release, draft.subject.release, lineterm="", n=1)
+    return "\n".join(lines)
+
+
+def _find(workspace: Workspace, identifier: str) -> str:
+    folder = workspace.home / "releases"
+    names = [each.name for each in folder.iterdir() if each.name.startswith("r-")] if folder.is_dir() else []
+    found = [name for name in names if name.startswith(identifier)]
+    if len(found) != 1:
+        problem = "No release" if not found else f"{len(found)} releases"
+        raise UsageError(f"{problem} with an id that begins with {identifier!r}. See: proctor release list")
+    return found[0]
+
+
+def _content(folder: Path) -> Content:
+    return Content(files=_read(folder))
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    try:
+        return {name: (folder / name).read_bytes() for name in _FILES}
+    except OSError as error:
+        raise ReleaseError(f"{folder} is damaged ({error.strerror}). Request the release again.") from error
+
+
+def _copy(folder: Path, destination: Path) -> None:
+    if destination.exists():
+        raise UsageError(f"{destination} is there already. Name a folder that is not.")
+    building = destination.with_name(f".{destination.name}.partial")
+    try:
+        building.mkdir()
+        for name, data in _read(folder).items():
+            write_durable(building / name, data)
+        building.rename(destination)
+    except FileNotFoundError as error:
+        raise UsageError(f"{destination.parent} is not a folder. Make it first.") from error
+
+
+@contextmanager
+def _alone(workspace: Workspace) -> Iterator[None]:
+    """Hold all releases: two at once could each be payable and together not."""
+    folder = workspace.home / "releases"
+    folder.mkdir(exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sentences(verdicts: Sequence[RuleVerdict]) -> list[tuple[str, str, bool, str]]:
+    """Rows of what the rules said: rule, field, passed, sentence."""
+    return [(each.rule, each.field, each.passed, each.sentence) for each in verdicts]
