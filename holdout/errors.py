@@ -6,7 +6,11 @@ different exit codes.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from holdout.inclusion import Problem
 
 
 class HoldoutError(Exception):
@@ -29,6 +33,12 @@ class SearchError(HoldoutError):
     refused: ClassVar[bool] = True
 
 
+class FilterError(SearchError):
+    """A filter is not an expression, or names a column that the index does not have."""
+
+    refused: ClassVar[bool] = False
+
+
 class MappingError(HoldoutError):
     """A mapping of a foreign image folder to DICOM is not valid, or does not fit the folder."""
 
@@ -36,9 +46,16 @@ class MappingError(HoldoutError):
 
 
 class ReferenceStandardError(HoldoutError):
-    """The reference standard has duplicates, conflicts or impossible values, so it cannot be locked."""
+    """The reference standard has duplicates, conflicts or impossible values, so it cannot be locked.
+
+    ``problems`` are all duplicates and conflicts, where the message names the first few.
+    """
 
     refused: ClassVar[bool] = True
+
+    def __init__(self, message: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class LeakageError(HoldoutError):
@@ -58,9 +75,13 @@ class LockError(HoldoutError):
 
 
 class LockRefusedError(LockError):
-    """A rule forbids locking this data."""
+    """A rule forbids locking this data; ``problems`` are all of them, where the message names the first few."""
 
     refused: ClassVar[bool] = True
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class VerificationError(HoldoutError):

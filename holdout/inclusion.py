@@ -82,7 +82,7 @@ class Selection:
         """Refuse problems.
 
         Raises:
-            LockRefusedError: there are some; each with its code, its count and a first example.
+            LockRefusedError: there are some; the message names the first few, the error holds all.
         """
         if not self.problems:
             return
@@ -91,7 +91,8 @@ class Selection:
         codes = ", ".join(sorted({problem.code for problem in self.problems}))
         raise LockRefusedError(
             f"{sentences}{f'; and {more} more problems' if more > 0 else ''}. Correct them, or exclude the "
-            f"files by code ({codes}) or by path, with a reason"
+            f"files by code ({codes}) or by path, with a reason",
+            self.problems,
         )
 
 

@@ -76,7 +76,7 @@ def lock(
         exclusions: what is left out, by code or path, with the reason (see ``inclusion.select``).
         declared: SHA-256 of files or pixel data that vendors declare as training data.
         protect_source: take the write permission from the locked files as well, where the owner may.
-        progress: called with (files hashed, files in all).
+        progress: called with (files read, files to read), from the start for each reason to read them.
 
     Raises:
         LockRefusedError: defective files, duplicates or leaks that are not excluded, files changed since
@@ -95,7 +95,7 @@ def lock(
         index = index.append_column(column, values)
 
     def leaks_of(table: pa.Table, parts: Sequence[str]) -> Sequence[Leak]:
-        return find_leaks(table, source, parts=parts, declared=declared)
+        return find_leaks(table, source, parts=parts, declared=declared, progress=progress)
 
     selection = select(index, parts=parts, exclusions=exclusions, leaks_of=leaks_of)
     selection.check()

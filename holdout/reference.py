@@ -155,7 +155,9 @@ class ReferenceStandard:
         problems = [*self.duplicates, *self.conflicts]
         if problems:
             more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-            raise ReferenceStandardError("reference standard: " + "; ".join(problems[:SHOWN]) + more)
+            raise ReferenceStandardError(
+                "reference standard: " + "; ".join(problems[:SHOWN]) + more, problems
+            )
 
 
 def load(declaration_path: Path, index: pa.Table, *, unit: Unit = "image") -> ReferenceStandard:

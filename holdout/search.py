@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 
 from holdout.attributes import row_columns
-from holdout.errors import SearchError
+from holdout.errors import FilterError, SearchError
 from holdout.index import read_index
 
 LONGEST_FILTER = 4000
@@ -67,7 +67,8 @@ def search(
         limit: most rows returned.
 
     Raises:
-        SearchError: the filter is not one allowed expression, or a column does not exist.
+        FilterError: the filter cannot be parsed or applied, or a column does not exist.
+        SearchError: the filter is not one allowed expression.
         HoldoutIndexError: the index is missing or damaged.
     """
     return search_table(read_index(index_path), where, columns=columns, limit=limit)
@@ -83,12 +84,13 @@ def search_table(
     """Filter any table in memory by the same rules as ``search``.
 
     Raises:
-        SearchError: the filter is not one allowed expression, or a column does not exist.
+        FilterError: the filter cannot be parsed or applied, or a column does not exist.
+        SearchError: the filter is not one allowed expression.
     """
     known = frozenset(table.column_names)
     chosen = list(columns) if columns is not None else table.column_names
     if missing := [name for name in chosen if name not in known]:
-        raise SearchError(f"There is no column {missing[0]!r}; known are {_listing(known)}.")
+        raise FilterError(f"There is no column {missing[0]!r}; known are {_listing(known)}.")
     if not 0 < limit <= LARGEST_LIMIT:
         raise SearchError(f"The limit is {limit}; it must lie between 1 and {LARGEST_LIMIT}.")
     with duckdb.connect(":memory:", config=_configuration()) as connection:
@@ -102,7 +104,7 @@ def search_table(
             statement = f"SELECT {quoted} FROM instances {condition} LIMIT {int(limit)}"  # noqa: S608
             result: pa.Table = connection.sql(statement).to_arrow_table()
         except duckdb.Error as error:
-            raise SearchError(f"The filter cannot be applied: {_first_line(error)}") from error
+            raise FilterError(f"The filter cannot be applied: {_first_line(error)}") from error
     return result
 
 
@@ -110,6 +112,7 @@ def check_filter(connection: duckdb.DuckDBPyConnection, where: str, known: froze
     """Check that a text is one expression over known columns with allowed functions.
 
     Raises:
+        FilterError: it cannot be parsed, or names an unknown column.
         SearchError: it is anything else.
     """
     if len(where) > LONGEST_FILTER:
@@ -118,10 +121,10 @@ def check_filter(connection: duckdb.DuckDBPyConnection, where: str, known: froze
     try:
         answer = connection.execute("SELECT json_serialize_sql(?)", [statement]).fetchall()
     except duckdb.Error as error:
-        raise SearchError(f"The filter cannot be parsed: {_first_line(error)}") from error
+        raise FilterError(f"The filter cannot be parsed: {_first_line(error)}") from error
     tree: dict[str, Any] = json.loads(answer[0][0])
     if tree.get("error"):
-        raise SearchError(f"The filter cannot be parsed: {str(tree.get('error_message', ''))[:200]}")
+        raise FilterError(f"The filter cannot be parsed: {str(tree.get('error_message', ''))[:200]}")
     statements = tree["statements"]
     query = statements[0]["node"] if len(statements) == 1 else {}
     if not _is_plain_select(query):
@@ -179,7 +182,7 @@ def _check_node(node: dict[str, Any], known: frozenset[str]) -> None:
     if kind == "COLUMN_REF":
         name = node["column_names"][-1]
         if name not in known:
-            raise SearchError(f"There is no column {name!r}; known are {_listing(known)}.")
+            raise FilterError(f"There is no column {name!r}; known are {_listing(known)}.")
     if kind == "FUNCTION":
         name = str(node["function_name"]).lower()
         if name not in _FUNCTIONS or node.get("schema") or node.get("catalog"):

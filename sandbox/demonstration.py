@@ -199,8 +199,7 @@ def _hold_out(item: Plan, workspace: Workspace, say: Say, progress: ProgressBar)
         exclusions = _exclusions(item)
         shown = "".join(f" --exclude '{code}={reason}'" for code, reason in exclusions.items())
         say(f"$ proctor holdout lock {name} --unit {unit}{shown}")
-        with progress("hashing") as bar:
-            holdouts.lock(workspace, name, unit=unit, exclusions=exclusions, progress=bar)
+        holdouts.lock(workspace, name, unit=unit, exclusions=exclusions, progress=progress)
 
 
 def _exclusions(item: Plan) -> dict[str, str]:

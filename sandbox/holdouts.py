@@ -11,6 +11,7 @@ Files of one hold-out, below ``holdouts/<name>/``::
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from holdout import burned_in
 from holdout import lock as locking
@@ -31,6 +32,7 @@ from sandbox.workspace import Workspace, checked_name, entry, open_ledger, secre
 
 __all__ = ["Draft", "draft", "ingest", "partition", "truth"]
 Progress = Callable[[int, int | None], None]
+ProgressBar = Callable[[str], AbstractContextManager[Progress]]
 _MOST_SAMPLED = 12
 """Images read for burned-in text at a lock: one for each of the most frequent devices and sizes."""
 
@@ -42,15 +44,16 @@ def lock(
     unit: Unit = "image",
     exclusions: Mapping[str, str] | None = None,
     declared_training: frozenset[str] = frozenset(),
-    progress: Progress | None = None,
+    progress: ProgressBar | None = None,
 ) -> LockedHoldout:
     """Lock the hold-out part of a draft as the next version, and enter its root into the ledger.
 
-    The same request again gives the version that it made.
+    The same request again gives the version that it made. ``progress`` opens a bar for each stage.
 
     Raises:
         LockRefusedError: defective files, duplicates or leaks that nothing excludes; each is named.
     """
+    bar = progress or _no_bar
     item = draft(workspace, name)
     index = item.index()
     part_of_file = item.part_of_files(index)
@@ -76,24 +79,26 @@ def lock(
         if destination.exists():
             remove_unfinished(destination)
         note_request(item.folder, version, request)
-        locked = locking.lock(
-            item.source,
-            index,
-            reference,
-            destination,
-            name=name,
-            version=version,
-            dataset_key=secret_key(workspace, f"holdout:{name}:pseudonyms", make=True),
-            reference_key=secret_key(workspace, f"holdout:{name}:reference", make=True),
-            parts=part_of_file,
-            site=site,
-            exclusions=exclusions,
-            declared=declared_training,
-            progress=progress,
+        with bar("comparing and hashing") as counted:
+            locked = locking.lock(
+                item.source,
+                index,
+                reference,
+                destination,
+                name=name,
+                version=version,
+                dataset_key=secret_key(workspace, f"holdout:{name}:pseudonyms", make=True),
+                reference_key=secret_key(workspace, f"holdout:{name}:reference", make=True),
+                parts=part_of_file,
+                site=site,
+                exclusions=exclusions,
+                declared=declared_training,
+                progress=counted,
+            )
+    with bar("looking for burned-in text") as counted:
+        warnings = burned_in.warn(
+            read_locked_index(locked), item.source, most_sampled=_MOST_SAMPLED, progress=counted
         )
-    warnings = burned_in.warn(
-        read_locked_index(locked), item.source, most_sampled=_MOST_SAMPLED, progress=progress
-    )
     write_lock_notes(workspace, locked, reference, warnings, declared=bool(declared_training))
     with open_ledger(workspace) as ledger:
         ledger.append(
@@ -110,6 +115,10 @@ def lock(
             )
         )
     return locked
+
+
+def _no_bar(_: str) -> AbstractContextManager[Progress]:
+    return nullcontext(lambda done, total: None)
 
 
 def versions(workspace: Workspace, name: str) -> list[str]:

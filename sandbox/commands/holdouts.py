@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from holdout.errors import FilterError, LockRefusedError, ReferenceStandardError
 from sandbox.commands import console
 from sandbox.workspace import default_home, open_workspace
 
@@ -185,9 +186,9 @@ def lock(
 ) -> None:
     """Lock a hold-out: fix every file by hash, seal the reference standard, enter the root into the ledger.
 
-    Defective files, duplicates, leaks between parts and conflicting labels refuse the lock and are named. Take
-    files out with --exclude, which needs a reason; what was left out stays in the participant flow. Conflicting
-    labels are mended in the table of the reference standard.
+    Defective files, duplicates, leaks between parts and conflicting labels refuse the lock and are named: the first
+    few, or with --json all of them with every file. Take files out with --exclude, which needs a reason; what was
+    left out stays in the participant flow. Conflicting labels are mended in the table of the reference standard.
 
     The same command again gives the same version; changed data or exclusions give the next one.
 
@@ -209,14 +210,22 @@ def lock(
         exclusions[what] = reason
     declared = read_training_hashes(training_hashes) if training_hashes else frozenset[str]()
     workspace = open_workspace(default_home())
-    with console.progress("hashing") as progress:
+    try:
         locked = holdouts.lock(
-            workspace, name, unit=unit, exclusions=exclusions, declared_training=declared, progress=progress
+            workspace,
+            name,
+            unit=unit,
+            exclusions=exclusions,
+            declared_training=declared,
+            progress=console.progress,
         )
+    except (LockRefusedError, ReferenceStandardError) as refused:
+        console.result(_refusal(name, refused), lambda: None)
+        raise
     found = lock_notes(workspace, locked)
     data = {
-        "name": locked.name, "version": locked.version, "root": locked.root, "cases": locked.cases.num_rows,
-        "patients": locked.patients, "instances": locked.instances,
+        "name": locked.name, "locked": True, "version": locked.version, "root": locked.root,
+        "cases": locked.cases.num_rows, "patients": locked.patients, "instances": locked.instances,
         "left_out": [{"code": code, "reason": reason, "files": files} for code, reason, files in locked.flow],
         "notes": list(locked.notes), "warnings": found["warnings"], "reference": found["reference"],
     }  # fmt: skip
@@ -233,6 +242,17 @@ def lock(
             console.line(f"mind: {sentence}")
 
     console.result(data, human)
+
+
+def _refusal(name: str, refused: LockRefusedError | ReferenceStandardError) -> dict[str, Any]:
+    """What a machine gets: every problem with every file, where the message names the first few."""
+    problems = [
+        {"code": "reference_standard", "sentence": problem, "files": []}
+        if isinstance(problem, str)
+        else {"code": problem.code, "sentence": problem.sentence, "files": list(problem.paths)}
+        for problem in refused.problems
+    ]
+    return {"name": name, "locked": False, "problem": str(refused), "problems": problems}
 
 
 @holdout_app.command("verify")
@@ -342,15 +362,19 @@ def search(
     """Search the index of a hold-out with an SQL condition; nothing but the index can be reached."""
     from holdout.search import search as search_index
     from sandbox import holdouts
+    from sandbox.errors import UsageError
 
     workspace = open_workspace(default_home())
     item = holdouts.draft(workspace, name)
     holdouts.note_search(workspace, name)
-    found = search_index(
-        item.folder / "index.parquet",
-        where,
-        columns=[each.strip() for each in columns.split(",")],
-        limit=limit,
-    )
+    try:
+        found = search_index(
+            item.folder / "index.parquet",
+            where,
+            columns=[each.strip() for each in columns.split(",")],
+            limit=limit,
+        )
+    except FilterError as error:
+        raise UsageError(str(error)) from error
     rows = found.to_pylist()
     console.result(rows, lambda: console.table(found.column_names, [list(row.values()) for row in rows]))

@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from sandbox.commands import console
+from sandbox.errors import EvidenceError
+from sandbox.evidence.audit import LedgerReport
 from sandbox.workspace import default_home, open_ledger, open_workspace
 
 ledger_app = typer.Typer(help="Read and check the append-only log.", no_args_is_help=True)
@@ -56,11 +58,15 @@ def verify() -> int:
     Exit code 4 when anything does not hold; the first bad entry is named.
     """
     workspace = open_workspace(default_home())
-    with open_ledger(workspace) as ledger:
-        outcome = ledger.verify_all()
+    try:
+        with open_ledger(workspace) as ledger:
+            outcome = ledger.verify_all()
+    except EvidenceError as error:
+        # A head that is damaged itself cannot even be opened; that is an outcome like any other.
+        outcome = LedgerReport(held=False, size=0, root=b"", first_bad=None, problem=str(error))
     data = {
         "held": outcome.held, "entries": outcome.size, "root": outcome.root.hex(), "problem": outcome.problem,
-        "verifier_key": workspace.verifier_key,
+        "clock_went_back": list(outcome.clock_went_back), "verifier_key": workspace.verifier_key,
     }  # fmt: skip
 
     def human() -> None:
@@ -68,6 +74,11 @@ def verify() -> int:
             console.line(
                 f"The ledger holds: {outcome.size} entries, root {outcome.root.hex()}, signature good."
             )
+            if outcome.clock_went_back:
+                before = ", ".join(map(str, outcome.clock_went_back))
+                console.line(
+                    f"mind: the clock went back before entry {before}; the order of the log is what counts."
+                )
             console.line(f"Verifier key: {workspace.verifier_key}")
         else:
             console.line(f"The ledger does NOT hold: {outcome.problem}")

@@ -9,6 +9,7 @@ import typer
 
 from sandbox import protocols
 from sandbox.commands import console
+from sandbox.errors import UsageError
 from sandbox.protocol import load_protocol
 from sandbox.workspace import default_home, open_workspace
 
@@ -26,7 +27,7 @@ def check(
 
     With --holdout: every attribute and stratum that it names must exist there, with cases of both classes.
     """
-    protocol = load_protocol(path)
+    protocol = load_protocol(_existing(path))
     if holdout is not None:
         from sandbox import holdouts
 
@@ -45,7 +46,7 @@ def register(path: _File) -> None:
 
     A changed file is another protocol with another digest; the registered one stays as it is.
     """
-    item = protocols.register(open_workspace(default_home()), path)
+    item = protocols.register(open_workspace(default_home()), _existing(path))
     console.result(
         {
             "name": item.protocol.name,
@@ -70,3 +71,9 @@ def list_() -> None:
             [(i.protocol.name, i.digest[:23], i.registered, i.ledger_index) for i in known],
         ),
     )
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file. Give the protocol, a YAML file.")
+    return path

@@ -30,8 +30,10 @@ def init() -> None:
 def doctor() -> int:
     """Tell what is there: engine, versions, and the isolation that a probe container measures.
 
-    Exit code 3 when a run would be refused here, with the reason. Without a workspace, the default policy is used.
+    Exit code 3 when a run would be refused here, with the reason, and 4 when there is no engine. Without a workspace,
+    the default policy is used.
     """
+    from runners.errors import RunnerError
     from sandbox.examination import examine_machine
     from sandbox.policy import load_policy
     from sandbox.workspace import DEFAULT_POLICY
@@ -43,8 +45,12 @@ def doctor() -> int:
             f"There is no workspace in {home} (proctor init makes one); using the default policy."
         )
     policy = load_policy(workspace.policy_path if workspace else DEFAULT_POLICY)
-    with console.progress("measuring the posture in a probe container"):
-        found = examine_machine(policy)
+    try:
+        with console.progress("measuring the posture in a probe container"):
+            found = examine_machine(policy)
+    except RunnerError as error:
+        console.result({"allowed": False, "problem": str(error)}, lambda: None)
+        raise
 
     def human() -> None:
         console.table(["fact", "value"], list(found.facts.items()), title="Machine")

@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from contextlib import contextmanager
 
 import pydicom
 import pytest
 
 from holdout import synthetic
 from sandbox import holdouts
+from sandbox.commands import console
 from sandbox.commands.main import main
 from sandbox.workspace import default_home, open_ledger, open_workspace
 
@@ -194,3 +196,65 @@ def test_a_source_split_that_parts_a_patient_refuses_the_lock(data, proctor):
     assert code == 0
     left_out = {item["code"]: item["files"] for item in out["left_out"]}
     assert left_out == {"another_part": 1, "patient_in_two_parts": len(apart) - 1}
+
+
+def test_a_refused_lock_tells_every_problem_to_a_machine(data, proctor, capsys):
+    paths = sorted((data / "dicom").rglob("*.dcm"))
+    for number, path in enumerate(paths[:7]):
+        shutil.copyfile(path, path.with_name(f"copy{number}.dcm"))
+    assert ingest(proctor, data)[0] == 0
+    code, out, err = proctor("holdout", "lock", "cxr")
+    assert code == 3
+    assert out["locked"] is False
+    assert "and 9 more problems" in err
+    assert out["problem"] in err.replace("\n", " ")
+    by_code = {item["code"]: 0 for item in out["problems"]}
+    for item in out["problems"]:
+        by_code[item["code"]] += 1
+        assert len(item["files"]) == 1
+    assert by_code == {"repeated_sop_instance_uid": 7, "byte_equal": 7}
+    assert main(["-q", "holdout", "lock", "cxr"]) == 3
+    assert capsys.readouterr().out == ""
+
+
+def test_a_contradicting_reference_standard_tells_every_conflict_to_a_machine(data, proctor):
+    table = data / "reference.csv"
+    header, *rows = table.read_text().splitlines()
+    label = header.split(",").index("opacity")
+    for row in rows[:7]:
+        values = row.split(",")
+        values[label] = {"0": "1", "1": "0"}[values[label]]
+        rows.append(",".join(values))
+    table.write_text("\n".join([header, *rows]) + "\n")
+    assert ingest(proctor, data)[0] == 0
+    code, out, err = proctor("holdout", "lock", "cxr")
+    assert code == 3
+    assert "; and 9 more" in err
+    assert [item["code"] for item in out["problems"]] == ["reference_standard"] * 14
+
+
+def test_a_search_that_cannot_be_meant_is_wrong_usage(data, proctor):
+    assert ingest(proctor, data)[0] == 0
+    for words in (("shoe_size > 40",), ("true", "--columns", "path,shoe_size"), ("rows >",)):
+        code, out, err = proctor("holdout", "search", "cxr", *words)
+        assert (code, out) == (2, None)
+        assert err.count("\n") == 1
+    code, _, err = proctor("holdout", "search", "cxr", "rows = getenv('HOME')")
+    assert (code, "not allowed" in err) == (3, True)
+
+
+def test_each_stage_of_a_lock_counts_its_own_files(data, proctor, monkeypatch):
+    stages = {}
+
+    @contextmanager
+    def bar(description):
+        counts = stages.setdefault(description, [])
+        yield lambda done, total: counts.append((done, total))
+
+    assert ingest(proctor, data)[0] == 0
+    monkeypatch.setattr(console, "progress", bar)
+    files = len(list((data / "dicom").rglob("*.dcm")))
+    assert proctor("holdout", "lock", "cxr")[0] == 0
+    assert stages["comparing and hashing"] == [(done, files) for done in range(1, files + 1)]
+    looked = stages["looking for burned-in text"]
+    assert looked == [(done, len(looked)) for done in range(1, len(looked) + 1)]
