@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from sandbox.metric_catalogue import SCORED_KINDS
 from sandbox.report.figures import estimate_of
 from sandbox.report.gap_findings import gap_line
 from sandbox.report.glossary import metric_label
@@ -18,6 +19,18 @@ Weight = Literal["alarm", "caution", "note"]
 # Below this share a missing attribute hardly moves an estimate by stratum; it still stands in the table.
 MISSING_SHARE_WORTH_A_WARNING: Final = 0.05
 CROSS: Final = " x "
+# What the plain finding says of a task that is not about one binary target.
+LEADING_METRICS: Final[dict[str, tuple[str, ...]]] = {
+    "multiclass": ("accuracy", "balanced_accuracy", "macro_auroc"),
+    "multilabel": ("macro_auroc", "label_ranking_average_precision"),
+    "ordinal": ("quadratic_kappa", "exact_agreement", "within_one_agreement"),
+    "measurement": (
+        "bias",
+        "lower_limit_of_agreement",
+        "upper_limit_of_agreement",
+        "concordance_correlation",
+    ),
+}
 VERDICT_WORDS: Final[dict[Verdict | None, str]] = {
     "met": "Met",
     "not_met": "Not met",
@@ -60,6 +73,12 @@ def with_interval(estimate: Estimate) -> str:
     return f"{decimal(estimate.value)} ({level} {decimal(estimate.low)}–{decimal(estimate.high)})"
 
 
+def named(estimate: Estimate) -> str:
+    """Name an estimate: its metric, and its subject where a task has several."""
+    label = metric_label(estimate.metric)
+    return label if estimate.subject is None else f"{label}, {estimate.subject}"
+
+
 def why(found: Estimate | StratumResult) -> str:
     """Say why there is no estimate, or why it carries no claim; nothing when it does."""
     if found.reason is None:
@@ -75,7 +94,12 @@ def plain_finding(report: ReportInput) -> str:
     analysis = results.analysis()
     unit = f"{results.unit}s" if results.unit != "series" else "series"
     parts = []
-    if analysis.operating_points:
+    parts += [
+        f"{metric_label(name)} {with_interval(found)}."
+        for name in LEADING_METRICS.get(results.task, ())
+        if (found := estimate_of(analysis.estimates, name)) is not None
+    ]
+    if results.task in SCORED_KINDS and analysis.operating_points:
         point = analysis.operating_points[0]
         parts.append(
             f"At the operating point {point.name} (score ≥ {point.threshold:g}) the algorithm called "
@@ -83,7 +107,7 @@ def plain_finding(report: ReportInput) -> str:
             f"{count(point.tn)} of {count(point.tn + point.fp)} negative {unit} negative."
         )
     auroc = estimate_of(analysis.estimates, "auroc")
-    if auroc is not None:
+    if auroc is not None and auroc.subject is None:
         parts.append(f"AUROC {with_interval(auroc)}.")
     if results.flow.failed:
         counted = "count as wrong" if results.chosen == "worst_case" else "are excluded"

@@ -92,6 +92,11 @@ def signed(value: float) -> str:
 def gap_line(analysis: Analysis) -> str:
     """Name the largest gap that is shown, or say that none is and what is not excluded."""
     bias = analysis.bias
+    if bias is None and analysis.strata and analysis.positives is None:
+        return (
+            "Gaps between groups are tested for tasks with one binary target only; what is known of groups here are "
+            "the estimates of each stratum with their intervals, not adjusted for there being several."
+        )
     if bias is None and analysis.strata:
         return "These results were made before gaps between groups were looked for."
     if bias is None:

@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sandbox.errors import ReportError
+from sandbox.metric_catalogue import SCORED_KINDS
 from sandbox.report import (
     confounding,
     figures,
@@ -28,6 +29,9 @@ from sandbox.report import (
     gap_findings,
     glossary,
     marks,
+    plots,
+    task_forest,
+    task_tables,
     text,
 )
 from sandbox.report.model import ReportInput
@@ -59,6 +63,7 @@ class Drawn:
     associations: Markup | None
     prevalences: tuple[tuple[Association, Markup], ...]
     gaps: tuple[tuple[str, Markup], ...]
+    plots: tuple[tuple[str, tuple[Markup, ...]], ...] = ()
 
 
 def render(report: ReportInput) -> bytes:
@@ -75,7 +80,9 @@ def render(report: ReportInput) -> bytes:
         report=report,
         results=results,
         analysis=analysis,
-        drawn=_draw(analysis),
+        drawn=_draw(analysis, results.task),
+        scored=results.task in SCORED_KINDS,
+        stratum_metrics=task_forest.SHOWN_BY_STRATUM.get(results.task, ()),
         policy=CONTENT_POLICY,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
         finding=findings.plain_finding(report),
@@ -126,6 +133,7 @@ def _environment() -> Environment:
         shortened=text.shortened,
         moment=_moment,
         metric=glossary.metric_label,
+        named=findings.named,
         with_interval=findings.with_interval,
         worst_line=findings.worst_line,
         why=findings.why,
@@ -142,6 +150,11 @@ def _environment() -> Environment:
         share_mark=marks.share,
         estimate_of=figures.estimate_of,
         verdict_words=findings.VERDICT_WORDS,
+        whole_task=task_tables.whole_task,
+        by_subject=task_tables.by_subject,
+        points_by_subject=task_tables.points_by_subject,
+        shaded=task_tables.shaded,
+        counterpart=task_tables.counterpart,
         gap_verdicts=gap_findings.GAP_VERDICTS,
         gap_icons=gap_findings.GAP_ICONS,
     )
@@ -162,7 +175,7 @@ def _moment(time: str) -> str:
     return time.replace("T", " ").removesuffix("Z") + " UTC" if time.endswith("Z") else time
 
 
-def _draw(analysis: Analysis) -> Drawn:
+def _draw(analysis: Analysis, task: str) -> Drawn:
     curves = analysis.curves
     auroc = figures.estimate_of(analysis.estimates, "auroc")
     points = analysis.operating_points
@@ -175,12 +188,7 @@ def _draw(analysis: Analysis) -> Drawn:
             own(figures.precision_recall(curves.precision_recall)) if curves.precision_recall else None
         ),
         calibration=own(figures.calibration(curves.calibration)) if curves.calibration else None,
-        forests=tuple(
-            (point.name if point else "", own(forest.forest(analysis, point, f"forest-{i}")))
-            for i, point in enumerate(points or (None,))
-        )
-        if analysis.strata
-        else (),
+        forests=_forests(analysis, task) if analysis.strata else (),
         associations=own(confounding.associations(ordered)) if ordered else None,
         prevalences=tuple(
             (a, own(confounding.prevalence(a, analysis, f"prevalence-{i}"))) for i, a in enumerate(telling)
@@ -191,7 +199,28 @@ def _draw(analysis: Analysis) -> Drawn:
         )
         if analysis.bias is not None and analysis.bias.families
         else (),
+        plots=_plots(analysis),
     )
+
+
+def _forests(analysis: Analysis, task: str) -> tuple[tuple[str, Markup], ...]:
+    """Draw the levels of every stratum, once for each operating point of a task that answers a score."""
+    own = Markup
+    shown = task_forest.SHOWN_BY_STRATUM.get(task)
+    if shown is not None:
+        return (("", own(task_forest.task_forest(analysis, shown, "forest-0"))),)
+    return tuple(
+        (point.name if point else "", own(forest.forest(analysis, point, f"forest-{i}")))
+        for i, point in enumerate(analysis.operating_points or (None,))
+    )
+
+
+def _plots(analysis: Analysis) -> tuple[tuple[str, tuple[Markup, ...]], ...]:
+    """Draw the task's own figures, those with the same note together."""
+    groups: dict[str, list[Markup]] = {}
+    for i, each in enumerate(analysis.plots):
+        groups.setdefault(each.note, []).append(Markup(plots.plot(each, f"plot-{i}")))  # noqa: S704
+    return tuple((note, tuple(drawn)) for note, drawn in groups.items())
 
 
 def _gap_panels(analysis: Analysis) -> list[tuple[str, tuple[tuple[str, str | None], ...]]]:

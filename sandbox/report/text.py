@@ -51,9 +51,9 @@ def decimal(value: float | None, digits: int = 3) -> str:
     return written.replace("-", "\u2212")
 
 
-def percent(part: int, whole: int) -> str:
-    """Write a share as a percentage with one decimal; a dash for a share of nothing."""
-    return "–" if whole == 0 else f"{100 * part / whole:.1f}\u202f%"
+def percent(part: int | None, whole: int) -> str:
+    """Write a share as a percentage with one decimal; a dash for a share of nothing or of what is not counted."""
+    return "–" if whole == 0 or part is None else f"{100 * part / whole:.1f}\u202f%"
 
 
 def size(octets: int) -> str:
