@@ -1,0 +1,170 @@
+"""The gate before a run: is this hold-out version still in use, and can a release of this evaluation be paid.
+
+An evaluation that nobody may be told about costs the hold-out nothing and the vendor everything, so one whose release
+cannot be paid is refused before a case is shown. The institution may still run it for itself; then nothing of it is
+ever released, and the ledger says so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from holdout.lock import LockedHoldout
+from sandbox.disclosure.fields import ReleasedField
+from sandbox.disclosure.screen import plan
+from sandbox.errors import ReleaseError, ReleaseRefusedError
+from sandbox.evidence.durable import write_durable
+from sandbox.evidence.ledger import Ledger
+from sandbox.policy import Policy
+from sandbox.protocol import Protocol
+from sandbox.release.budget import check_payable
+from sandbox.release.claims import find_claims
+from sandbox.release.issued import Issued, charges, issued
+from sandbox.release.selection import selection
+from sandbox.reuse.pool import draw
+from sandbox.reuse.uses import Use, retired, wear
+from sandbox.workspace import Workspace, entry
+
+DRAWN = "drawn.json"
+_SCOPE = "planned"
+
+
+def check_in_use(
+    workspace: Workspace, ledger: Ledger, policy: Policy, locked: LockedHoldout, *, today: date
+) -> None:
+    """Let pass a hold-out version that was not retired, by a custodian or by the policy's count or date.
+
+    Raises:
+        ReleaseRefusedError: it was.
+    """
+    ended = ledger.find(kind="holdout-retired", holdout=locked.name, version=locked.version)
+    if ended:
+        raise ReleaseRefusedError(
+            f"{locked.name} {locked.version} was retired on {ended[-1].time} ({ended[-1].subject['reason']}). Lock a "
+            "fresh version."
+        )
+    told = issued(workspace, ledger, holdout=locked.name, version=locked.version)
+    used = wear(_uses(workspace, told, locked), locked.cases["case_id"].to_pylist())
+    reason = retired(policy.reuse.retire, most_uses=used.most, today=today)
+    if reason is not None:
+        raise ReleaseRefusedError(f"{reason} Lock a fresh version.")
+
+
+def check_release_payable(
+    workspace: Workspace,
+    ledger: Ledger,
+    policy: Policy,
+    locked: LockedHoldout,
+    protocol: Protocol,
+    *,
+    vendor: str,
+    submission: str,
+    groups: Sequence[str],
+) -> float:
+    """Bits that a release of this evaluation would cost, which must be payable.
+
+    Args:
+        groups: ``attribute=level`` of every level of every stratum, in the protocol's order.
+
+    Raises:
+        ReleaseRefusedError: they cannot be paid.
+    """
+    fields = _planned(workspace, ledger, policy, locked, protocol, submission, groups)
+    told = charges(issued(workspace, ledger, holdout=locked.name, version=locked.version))
+    bits, _ = check_payable(fields, told, policy, vendor=vendor)
+    return bits
+
+
+def draw_cases(
+    workspace: Workspace,
+    ledger: Ledger,
+    policy: Policy,
+    locked: LockedHoldout,
+    *,
+    evaluation: str,
+    folder: Path,
+    key: bytes,
+) -> LockedHoldout:
+    """The hold-out with the cases that this evaluation is to ask: all, or those of a random part of the patients.
+
+    The draw is entered into the ledger before the run; the same evaluation meets the same patients.
+    """
+    share = policy.reuse.sampling.share
+    if share >= 1:
+        return locked
+    patients = sorted(set(locked.cases["patient_key"].to_pylist()))
+    drawn = draw(patients, share=share, key=key, purpose=evaluation)
+    cases = locked.cases.filter(
+        pc.is_in(locked.cases["patient_key"], value_set=pa.array(list(drawn.patients)))
+    )
+    if not ledger.find(kind="holdout-drawn", evaluation=evaluation):
+        names = cases["case_id"].to_pylist()
+        write_durable(folder / DRAWN, json.dumps({"digest": drawn.digest, "cases": names}).encode())
+        ledger.append(
+            entry(
+                "holdout-drawn",
+                subject={"holdout": locked.name, "evaluation": evaluation, "drawn": drawn.digest},
+                detail={"cases": cases.num_rows, "pool": locked.cases.num_rows},
+            )
+        )
+    return replace(locked, cases=cases)
+
+
+def _planned(
+    workspace: Workspace,
+    ledger: Ledger,
+    policy: Policy,
+    locked: LockedHoldout,
+    protocol: Protocol,
+    submission: str,
+    groups: Sequence[str],
+) -> tuple[ReleasedField, ...]:
+    mechanism, cases = policy.reuse.mechanism, locked.cases.num_rows
+    if mechanism == "full":
+        chosen = selection(policy.release.fields)
+        return plan(protocol, groups, cases, policy.disclosure, scope=_SCOPE, selection=chosen)
+    if mechanism == "ladder":
+        step = policy.reuse.ladder.step
+        return (_field("ladder", math.floor(1 / Fraction(step)) + 2 if step is not None else cases + 2),)
+    about = {
+        "holdout": locked.name,
+        "root": locked.root,
+        "submission": submission,
+        "protocol": protocol.digest,
+    }
+    claims = find_claims(workspace, ledger, about, len(ledger)).claims
+    if mechanism == "claim":
+        return tuple(_field(f"claim/{claim.name}", 2) for claim in claims.claims)
+    return (_field("thresholdout", int(1 / policy.reuse.thresholdout.settings.grid) + 3),)
+
+
+def _field(name: str, levels: int) -> ReleasedField:
+    return ReleasedField(
+        path=f"{_SCOPE}/{name}", kind="verdict", value=None, grid=None, levels=levels, bits=math.log2(levels)
+    )
+
+
+def _uses(workspace: Workspace, told: Sequence[Issued], locked: LockedHoldout) -> list[Use]:
+    everything = tuple(locked.cases["case_id"].to_pylist())
+    found = []
+    for evaluation in dict.fromkeys(each.evaluation for each in told):
+        path = workspace.evaluation(evaluation) / DRAWN
+        if not path.exists():
+            found.append(Use(evaluation=evaluation, cases=everything))
+            continue
+        try:
+            plain: dict[str, Any] = json.loads(path.read_bytes())
+            found.append(Use(evaluation=evaluation, cases=tuple(plain["cases"])))
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ReleaseError(f"{path} is damaged. Restore it from a backup of the workspace.") from error
+    return found
