@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize, sparse
 
+from sandbox.disclosure.cells import linked_bands
 from sandbox.disclosure.components import components
 from sandbox.disclosure.errors import AuditError
 from sandbox.disclosure.fields import Constraint
@@ -66,18 +67,23 @@ def audit(
     Args:
         so_far: constraints of all releases issued for this hold-out version, to whomever.
         new: constraints of the release that is asked for (``Screened.constraints``).
-        protected: cells to protect: those of this release and of all earlier ones.
+        protected: cells to protect: those of this release and of all earlier ones. Where two protocols cut a
+            number into different bands, the elementary bands between their edges are protected as well.
         minimum_width: the policy's.
         exact: prove the extremes instead of stopping at a sufficient width.
         seconds: time for all cells together; what is not decided by then is refused.
 
     Returns:
-        One finding for each protected cell, in their order.
+        One finding for each protected cell, in their order, then for elementary bands.
 
     Raises:
         AuditError: no whole-numbered counts satisfy the constraints: the releases contradict each other.
     """
     constraints = tuple(dict.fromkeys((*so_far, *new)))
+    named = (term.cell for found in constraints for term in found.terms)
+    between_bands, elementary = linked_bands((*protected, *named))
+    constraints += between_bands
+    protected = tuple(dict.fromkeys((*protected, *elementary)))
     deadline = time.monotonic() + seconds
     found: dict[str, AuditFinding] = {}
     for names, own in components(constraints, protected):

@@ -26,7 +26,8 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Test = Callable[[Floats, Floats, Floats], Bools]
 _WINDOW = 300
-_VALUES = 201
+_VALUES = 41
+_UNBOUNDED = 1e6
 _SAME = 1e-9
 _METHODS: dict[str, ProportionMethod] = {
     "wilson": "wilson",
@@ -173,37 +174,72 @@ def _largest_cone(sizes: Integers, hits: Integers, inside: Bools, numerator: int
     )
 
 
-def auroc_sizes(found: Estimate, value_step: Fraction, step: Fraction) -> tuple[float, float] | None:
-    """How far positives and negatives may both move while AUROC and its ends round alike.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AurocRoom:
+    """What an AUROC that rounds alike leaves open, beside the counts.
+
+    Attributes:
+        slack: how far the points of the ROC curve may all move, in sensitivity and in specificity.
+        sizes: factors a <= 1 <= b by which positives and negatives may both change while the ends round alike;
+            None when the interval was not made on the logit scale.
+    """
+
+    slack: float
+    sizes: tuple[float, float] | None
+
+
+def auroc_room(
+    found: Estimate, points: list[tuple[float, float]], value_step: Fraction, end_step: Fraction | None
+) -> AurocRoom:
+    """What a released AUROC leaves open: for one AUROC that a reader cannot exclude, chosen to leave most.
 
     The variance is V10/P + V01/N with components that are taken as known. When P and N both change by factors
     between a and b, the half-width on the logit scale changes by a factor between b**-1/2 and a**-1/2, whatever
-    the components. The AUROC itself is known no better than its grid tells.
+    the components.
 
-    Returns:
-        The factors a <= 1 <= b, or None when the interval was not made on the logit scale.
+    Args:
+        found: AUROC with its interval.
+        points: true sensitivity and specificity at each operating point.
+        value_step: grid of the AUROC.
+        end_step: grid of its ends; None when they do not leave.
     """
-    if (
-        not found.method.startswith("delong-logit")
-        or found.value is None
-        or found.low is None
-        or found.high is None
-    ):
+    assert found.value is not None
+    bottom, top = rate_behind(nearest(Fraction(found.value), value_step), value_step)
+    # The bin is open above; its last value is left out.
+    values = [found.value, *np.linspace(float(bottom), float(top), _VALUES)[:-1].tolist()]
+    rooms = []
+    for value in values:
+        if not 0 <= value <= 1:
+            continue
+        slack = roc_slack(points, value)
+        sizes = None if end_step is None or slack < 0 else _sizes(found, value, end_step)
+        if slack >= 0 and (sizes is not None or end_step is None or value == found.value):
+            rooms.append(AurocRoom(slack=slack, sizes=sizes))
+    enough = max(room.slack for room in rooms) / 2
+    return max(
+        (room for room in rooms if room.slack >= enough), key=lambda room: (_span(room.sizes), room.slack)
+    )
+
+
+def _span(sizes: tuple[float, float] | None) -> float:
+    return 0.0 if sizes is None else sizes[1] - sizes[0]
+
+
+def _sizes(found: Estimate, value: float, step: Fraction) -> tuple[float, float] | None:
+    """Factors of P and N for an AUROC of ``value``; None when the true P and N are not among them."""
+    if not found.method.startswith("delong-logit") or found.low is None or found.high is None:
         return None
-    if not 0 < found.low < found.value < found.high < 1:
+    if not (0 < found.low < found.high < 1 and 0 < value < 1):
         return None
     half = (_logit(found.high) - _logit(found.low)) / 2
+    centre = _logit(value)
     low, high = outward(found.low, found.high, step)
-    bottom, top = rate_behind(nearest(Fraction(found.value), value_step), value_step)
-    values = np.append(np.linspace(float(bottom), float(top), _VALUES), found.value)
-    centres = np.log(values / (1 - values))[(values > 0) & (values < 1)]
     # The low end lies in its step, [low, low + 1), and the high end in (high - 1, high].
-    least = np.maximum(centres - _edge(low + 1, step), _edge(high - 1, step) - centres) / half
-    most = np.minimum(centres - _edge(low, step), _edge(high, step) - centres) / half
-    possible = (least < most) & (most > 0)
-    narrow = min(1.0, float(np.maximum(least[possible], 0).min(initial=1.0)) + _SAME)
-    wide = max(1.0, float(most[possible].max(initial=1.0)) - _SAME)
-    return wide**-2, narrow**-2 if narrow > _SAME else math.inf
+    least = max(centre - _edge(low + 1, step), _edge(high - 1, step) - centre, 0.0) / half + _SAME
+    most = min(centre - _edge(low, step), _edge(high, step) - centre) / half - _SAME
+    if not least < 1 < most:
+        return None
+    return most**-2, least**-2 if least > 2 * _SAME else _UNBOUNDED
 
 
 def _edge(steps: int, step: Fraction) -> float:
@@ -214,29 +250,31 @@ def _edge(steps: int, step: Fraction) -> float:
     return math.inf if value >= 1 else _logit(float(value))
 
 
-def roc_slack(points: list[tuple[float, float]], low: float, high: float) -> float:
-    """How far sensitivities and specificities may move together while AUROC stays possible.
+def roc_slack(points: list[tuple[float, float]], value: float) -> float:
+    """How far sensitivities and specificities may move together while the AUROC can be ``value``.
 
     A ROC curve through given points has an area between the staircases below and above them.
 
     Args:
         points: sensitivity and specificity at each operating point.
-        low, high: limits of the true AUROC that round to the released value.
+        value: an AUROC.
 
     Returns:
-        The largest t, at most 1, such that points moved by up to t in each coordinate still allow every AUROC
-        between ``low`` and ``high``; 0 when not even the true points allow all of them.
+        The largest t, at most 1, such that points moved by up to t in each coordinate allow that AUROC; -1 when
+        not even the given points do.
     """
 
     def possible(slack: float) -> bool:
         raised = sorted((1 - min(1.0, v + slack), min(1.0, u + slack)) for u, v in points)
         lowered = sorted((1 - max(0.0, v - slack), max(0.0, u - slack)) for u, v in points)
-        return _area_below(raised) <= low and _area_above(lowered) >= high
+        return _area_below(raised) <= value + _SAME and _area_above(lowered) >= value - _SAME
 
+    if not possible(0.0):
+        return -1.0
     if possible(1.0):
         return 1.0
     good, bad = 0.0, 1.0
-    for _ in range(30):
+    for _ in range(20):
         middle = (good + bad) / 2
         good, bad = (middle, bad) if possible(middle) else (good, middle)
     return good

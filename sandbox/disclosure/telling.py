@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-
 from sandbox.disclosure import intervals
 from sandbox.disclosure.cells import ALL, between, ratio, total
 from sandbox.disclosure.counted import CONFUSION, Counted
@@ -124,19 +122,28 @@ class Writer:
             between(self.counted.analysed(key.group, kind), minimum, None)
             for kind, minimum in zip(("positives", "negatives"), least, strict=True)
         ]
-        constraints += self._roc_points(key.group, *(float(limit) for limit in rate_behind(steps, step)))
+        constraints += self._roc_points(key)
         return Told(value=steps_text(steps, step), grid=_grid_text(step), constraints=tuple(constraints))
 
-    def _roc_points(self, group: str, low: float, high: float) -> list[Constraint]:
-        """What AUROC tells of the points of the ROC curve: they may all move by so much and keep it possible."""
-        tables = [table[group] for table in self.counted.confusion.values()]
+    def _room(self, key: Key) -> tuple[intervals.AurocRoom, list[tuple[Fraction, Fraction]]]:
+        """What an AUROC leaves open, and the true points of its curve."""
         rates = []
-        for table in tables:
-            tp, fn, fp, tn = (self.counted.values[table[kind]] for kind in CONFUSION)
+        for table in self.counted.confusion.values():
+            tp, fn, fp, tn = (self.counted.values[table[key.group][kind]] for kind in CONFUSION)
             rates.append((Fraction(tp, tp + fn), Fraction(tn, tn + fp)))
-        slack = Fraction(
-            int(intervals.roc_slack([(float(u), float(v)) for u, v in rates], low, high) * _FINE), _FINE
-        )
+        points = [(float(u), float(v)) for u, v in rates]
+        step = Fraction(self.rules.score_grid)
+        return intervals.auroc_room(self.estimates[key], points, step, self._score_step(key)), rates
+
+    def _score_step(self, key: Key) -> Fraction | None:
+        numbers = (self.counted.analysed(key.group, kind) for kind in ("positives", "negatives"))
+        return score_end_step(self.rules, min(self.counted.value(terms) for terms in numbers))
+
+    def _roc_points(self, key: Key) -> list[Constraint]:
+        """What AUROC tells of the points of the ROC curve: they may all move by so much and keep it possible."""
+        room, rates = self._room(key)
+        tables = [table[key.group] for table in self.counted.confusion.values()]
+        slack = Fraction(int(room.slack * _FINE), _FINE)
         found: list[Constraint] = []
         for table, pair in zip(tables, rates, strict=True):
             for names, rate in zip((("tp", "fn"), ("tn", "fp")), pair, strict=True):
@@ -154,18 +161,14 @@ class Writer:
         found = self.estimates[key]
         sizes = {kind: self.counted.analysed(key.group, kind) for kind in ("positives", "negatives")}
         numbers = {kind: self.counted.value(terms) for kind, terms in sizes.items()}
-        step = score_end_step(self.rules, min(numbers.values()))
-        factors = (
-            None if step is None else intervals.auroc_sizes(found, Fraction(self.rules.score_grid), step)
-        )
+        step, factors = self._score_step(key), self._room(key)[0].sizes
         if step is None or factors is None:
             return _withhold(_UNAUDITED)
         constraints = []
         for kind, terms in sizes.items():
             n = numbers[kind]
             least = -int(-n * factors[0] // 1)
-            most = min(int(n * factors[1]), 1000 * n) if np.isfinite(factors[1]) else None
-            constraints.append(between(terms, min(least, n), None if most is None else max(most, n)))
+            constraints.append(between(terms, min(least, n), max(int(n * factors[1]), n)))
         constraints += self._score_grid_choice(sizes, numbers, step)
         return _end(found, slot, step, tuple(constraints))
 

@@ -1,0 +1,101 @@
+"""Two things that differ by a few patients tell about those few: hold-out versions, and calls of two submissions.
+
+The audit sees the counts of one hold-out version and one set of predictions as one system. It cannot see that a
+second version, or a second container, differs from the first in three patients only; then the difference of two
+harmless releases is a fact about three patients. Such pairs are refused unless they do not differ at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sandbox.disclosure.errors import DisclosureError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """How far two things differ, in patients.
+
+    Attributes:
+        against: name of the other one.
+        more: patients that only the new one has, or whose cases it has changed.
+        fewer: patients that only the old one has, or whose cases were changed.
+        refused: one of the two is above 0 and below the policy's minimum.
+    """
+
+    against: str
+    more: int
+    fewer: int
+    refused: bool
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words, without the numbers."""
+        if not self.refused:
+            return f"Against {self.against}: no difference, or one of enough patients."
+        return (
+            f"Against {self.against}: the difference is of fewer patients than the policy allows. Numbers of both "
+            "would tell about those few: change more patients at once, or none."
+        )
+
+
+def version_differences(
+    released: Mapping[str, Mapping[str, str]], new: Mapping[str, str], minimum: int
+) -> tuple[Difference, ...]:
+    """Compare a new hold-out version with every version of which numbers were released.
+
+    Args:
+        released: version to patient to a digest of that patient's cases and reference standard.
+        new: patient to digest, of the new version.
+        minimum: fewest patients by which they may differ, in each direction, unless by none.
+    """
+    found = []
+    for name, old in released.items():
+        changed = sum(1 for patient in new.keys() & old.keys() if new[patient] != old[patient])
+        more = len(new.keys() - old.keys()) + changed
+        fewer = len(old.keys() - new.keys()) + changed
+        found.append(_difference(name, more, fewer, minimum))
+    return tuple(found)
+
+
+def call_differences(
+    released: Mapping[str, npt.ArrayLike],
+    new: npt.ArrayLike,
+    patients: Sequence[str] | npt.ArrayLike,
+    minimum: int,
+) -> tuple[Difference, ...]:
+    """Compare the calls of new predictions with those behind every earlier release.
+
+    Two containers that differ in a few calls read those patients' labels off the difference of their counts.
+
+    Args:
+        released: name to calls at one threshold, True for positive, case by case in one order.
+        new: calls of the new predictions, same cases, same order.
+        patients: patient of each case.
+        minimum: fewest patients by which they may differ, in each direction, unless by none.
+
+    Raises:
+        DisclosureError: the lengths differ.
+    """
+    who = np.asarray(patients)
+    calls = np.asarray(new, dtype=bool)
+    found = []
+    for name, earlier in released.items():
+        old = np.asarray(earlier, dtype=bool)
+        if not old.shape == calls.shape == who.shape:
+            raise DisclosureError(
+                f"the calls of {name} are not those of the same cases; compare one version's"
+            )
+        more = np.unique(who[calls & ~old]).size
+        fewer = np.unique(who[old & ~calls]).size
+        found.append(_difference(name, int(more), int(fewer), minimum))
+    return tuple(found)
+
+
+def _difference(against: str, more: int, fewer: int, minimum: int) -> Difference:
+    refused = 0 < more < minimum or 0 < fewer < minimum
+    return Difference(against=against, more=more, fewer=fewer, refused=refused)
