@@ -147,21 +147,11 @@ def _frame_encoder(image: Image, syntax: str, quality: float) -> Callable[[Integ
             )
         )
     if syntax in (str(uids.JPEG2000Lossless), str(uids.JPEG2000)):
-        from openjpeg.utils import encode_array
-
         lossy = syntax == str(uids.JPEG2000)
         if colour:
             dataset.PhotometricInterpretation = "YBR_ICT" if lossy else "YBR_RCT"
         ratios = [float(quality)] if lossy else None
-        return lambda frame: bytes(
-            encode_array(
-                frame,
-                bits_stored=bits,
-                photometric_interpretation=1 if colour else 2,
-                use_mct=colour,
-                compression_ratios=ratios,
-            )
-        )
+        return lambda frame: _jpeg_2000(frame, bits, colour, ratios)
     raise NotApplicableError("there is no encoder for this transfer syntax")
 
 
@@ -178,6 +168,24 @@ def _description(image: Image, frame: IntegerArray) -> dict[str, Any]:
         "photometric_interpretation": str(dataset.PhotometricInterpretation),
         "planar_configuration": 0,
     }
+
+
+def _jpeg_2000(frame: IntegerArray, bits: int, colour: bool, ratios: list[float] | None) -> bytes:
+    from openjpeg.utils import encode_array
+
+    try:
+        return bytes(
+            encode_array(
+                frame,
+                bits_stored=bits,
+                photometric_interpretation=1 if colour else 2,
+                use_mct=colour,
+                compression_ratios=ratios,
+            )
+        )
+    except RuntimeError as exc:
+        # Six wavelet levels need some 32 rows and columns.
+        raise NotApplicableError("the JPEG 2000 encoder does not take this image (too small?)") from exc
 
 
 def _jpeg(frame: IntegerArray, quality: int) -> bytes:

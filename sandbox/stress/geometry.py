@@ -8,6 +8,7 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import NDArray
 
+from sandbox.stress.radiograph import PROJECTION
 from sandbox.stress.volume import Volume
 
 FloatArray = NDArray[Any]
@@ -15,9 +16,13 @@ BoolArray = NDArray[np.bool_]
 
 
 def background(volume: Volume) -> float:
-    """Grey level around the body: air in CT, otherwise the median of the image's border."""
+    """Grey level around the body: air in CT, black in radiographs, otherwise the median of the image's border."""
     if volume.modality == "CT" and not volume.colour:
         return max(-1000.0, volume.limits[0])
+    if volume.modality in PROJECTION and not volume.colour:
+        # Outside the detector there is nothing: shown black.
+        low, high = volume.values.min(), volume.values.max()
+        return float(high if volume.inverted else low)
     values = volume.values
     edges = [values[:, 0], values[:, -1], values[:, :, 0], values[:, :, -1]]
     return float(np.median(np.concatenate([edge.ravel() for edge in edges])))

@@ -22,6 +22,8 @@ from sandbox.stress.registry import find
 from sandbox.stress.volume import FloatArray, in_spatial_order, volumes
 
 TILE = 384
+SOFT_TISSUE = (-260.0, 340.0)
+"""Hounsfield units shown black and white in CT."""
 _MARGIN = 8
 _CAPTION = 22
 _KEY = b"contact sheet, which is not kept with any run"
@@ -128,10 +130,10 @@ def _shown(
     frame = _middle_frame(made)
     if frame is None:
         return b"", levels
-    values, inverted = frame
+    values, inverted, hounsfield = frame
     if levels is None:
         low, high = np.percentile(values, (0.5, 99.5))
-        levels = (float(low), float(max(high, low + 1)))
+        levels = SOFT_TISSUE if hounsfield else (float(low), float(max(high, low + 1)))
     if values.ndim == 3:
         picture = np.clip(values, 0, 255).astype(np.uint8)
     else:
@@ -152,7 +154,7 @@ def _shown(
     return tile.tobytes(), levels
 
 
-def _middle_frame(made: PerturbedFiles) -> tuple[FloatArray, bool] | None:
+def _middle_frame(made: PerturbedFiles) -> tuple[FloatArray, bool, bool] | None:
     images = []
     for name, content in made.files:
         try:
@@ -170,7 +172,11 @@ def _middle_frame(made: PerturbedFiles) -> tuple[FloatArray, bool] | None:
             (volume,) = volumes(OpenCase(images=[chosen]))
         except NotApplicableError:
             return None
-    return volume.values[len(volume.values) // 2], volume.inverted
+    return (
+        volume.values[len(volume.values) // 2],
+        volume.inverted,
+        volume.modality == "CT" and not volume.colour,
+    )
 
 
 def _assembled(perturbation: Perturbation, sheet: Sheet) -> bytes:

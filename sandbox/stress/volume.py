@@ -22,6 +22,10 @@ from sandbox.stress.errors import NotApplicableError
 FloatArray = NDArray[Any]
 BoolArray = NDArray[np.bool_]
 
+AIR = -1000.0
+OUTSIDE_FIELD = -1200.0
+"""Hounsfield units below which no matter is: scanners mark the outside of the round field so (-2000, -3024)."""
+
 
 @dataclass(slots=True, kw_only=True)
 class Volume:
@@ -31,7 +35,7 @@ class Volume:
         images: the files that the frames come from.
         values: (frames, rows, columns) or (frames, rows, columns, 3), float32, modality units.
         spacing: millimetres between slices, rows and columns; None where not known.
-        padding: True where a pixel is padding; None when there is none.
+        padding: True where a pixel is padding; None when there is none. In CT its value is that of air here.
         limits: smallest and largest value, in modality units, that every file can store.
         inverted: True when larger values are shown darker (MONOCHROME1).
     """
@@ -180,9 +184,17 @@ def _volume(images: list[Image]) -> Volume:
             ]
         )
     dataset = images[0].dataset
+    values = np.concatenate(stacks) if len(stacks) > 1 else stacks[0]
+    if images[0].modality == "CT" and values.ndim == 3:
+        outside = values < OUTSIDE_FIELD
+        if outside.any():
+            padding = outside if padding is None else padding | outside
+        if padding is not None:
+            # Filters must see air outside the field, not a number that stands for nothing.
+            values[padding] = AIR
     return Volume(
         images=images,
-        values=np.concatenate(stacks) if len(stacks) > 1 else stacks[0],
+        values=values,
         slice_spacing=_slice_spacing(images),
         spacing=pixel_spacing(dataset),
         padding=padding,

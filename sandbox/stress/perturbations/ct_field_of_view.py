@@ -36,11 +36,7 @@ def move_table(case: OpenCase, distance: Severity, numbers: np.random.Generator)
     """Show the body ``distance`` mm lower in the same field, as on a table that is too low."""
     for volume in volumes(case):
         fill = background(volume)
-        put_back(
-            volume,
-            shifted(volume.values, float(distance) / volume.needs_spacing()[0], 0, fill),
-            keep_padding=False,
-        )
+        put_back(volume, shifted(volume.values, float(distance) / volume.needs_spacing()[0], 0, fill))
 
 
 TRUNCATION = Perturbation(

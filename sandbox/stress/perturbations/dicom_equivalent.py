@@ -85,6 +85,9 @@ def declare_padding(case: OpenCase, _: Severity, numbers: np.random.Generator) -
     for image in case.images:
         if image.colour or "PixelPaddingValue" in image.dataset:
             raise NotApplicableError("a padding value is declared already, or it is a colour image")
+        if "Manufacturer" not in image.dataset:
+            # Pixel Padding Value is of the General Equipment module, which has this as type 2.
+            image.dataset.Manufacturer = ""
         low, high = stored_range(image.dataset)
         stored = stored_values(image)
         free = [value for value in (low, high) if not np.any(stored == value)]

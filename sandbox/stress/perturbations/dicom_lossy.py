@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 from pydicom import uid as uids
+from pydicom.dataset import Dataset
 
 from sandbox.stress.case import Image, OpenCase, stored_range, stored_values
 from sandbox.stress.encoders import encode, native
+from sandbox.stress.errors import NotApplicableError
 from sandbox.stress.perturbation import Change, Perturbation, Severity
-from sandbox.stress.representation import unsigned
+from sandbox.stress.representation import UNSIGNED_WITHOUT_SCALE, unsigned
+
+SIXTEEN_BITS = frozenset(
+    str(found)
+    for found in (
+        uids.CTImageStorage,
+        uids.EnhancedCTImageStorage,
+        uids.MRImageStorage,
+        uids.EnhancedMRImageStorage,
+        uids.PositronEmissionTomographyImageStorage,
+    )
+)
+"""Classes whose Bits Allocated is 16 by definition (PS3.3 C.8.2.1, C.8.3.1, C.8.9.4)."""
 
 
 def _compressed(syntax: str) -> Change:
@@ -32,6 +46,10 @@ def _to_eight_bits(image: Image) -> None:
     if stored.dtype == np.uint8:
         return
     dataset = image.dataset
+    if str(dataset.get("SOPClassUID")) in SIXTEEN_BITS:
+        raise NotApplicableError(
+            "this class of object must have 16 bits, and there is no encoder of 12-bit JPEG"
+        )
     low, high = int(stored.min()), int(stored.max())
     step = max((high - low) / 255, 1 / 255)
     values = np.rint((stored.astype(np.float32) - low) / step).astype(np.uint8)
@@ -41,12 +59,27 @@ def _to_eight_bits(image: Image) -> None:
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         dataset.pop(keyword, None)
-    dataset.RescaleSlope = f"{slope * step:.9g}"
-    dataset.RescaleIntercept = f"{intercept + slope * low:.9g}"
-    if not has_rescale:
-        dataset.RescaleType = "US"
+    if str(dataset.get("SOPClassUID")) in UNSIGNED_WITHOUT_SCALE:
+        _move_window(dataset, low, step)
+    else:
+        dataset.RescaleSlope = f"{slope * step:.9g}"
+        dataset.RescaleIntercept = f"{intercept + slope * low:.9g}"
+        if not has_rescale:
+            dataset.RescaleType = "US"
     assert stored_range(dataset) == (0, 255)
     native(image, values)
+
+
+def _move_window(dataset: Dataset, low: int, step: float) -> None:
+    """Let the window follow the new stored values, which in this class have no rescale to carry units."""
+    dataset.pop("VOILUTSequence", None)
+    if dataset.get("WindowCenter") is None or dataset.get("WindowWidth") is None:
+        dataset.WindowCenter, dataset.WindowWidth = "128", "256"
+        return
+    for keyword, shift in (("WindowCenter", low), ("WindowWidth", 0)):
+        given = dataset.get(keyword)
+        values = [given] if isinstance(given, float | int | str) else list(given)
+        dataset[keyword].value = [f"{max((float(value) - shift) / step, 1):.8g}" for value in values]
 
 
 PERTURBATIONS = (

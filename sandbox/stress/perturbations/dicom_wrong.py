@@ -29,8 +29,9 @@ def other_part(case: OpenCase, _: Severity, numbers: np.random.Generator) -> Non
     for image in case.images:
         if not image.dataset.get("BodyPartExamined"):
             raise NotApplicableError("the case does not tell its body part")
-        image.dataset.BodyPartExamined = "KNEE" if image.dataset.BodyPartExamined != "KNEE" else "CHEST"
-        image.dataset.pop("AnatomicRegionSequence", None)
+        image.dataset.BodyPartExamined = "SKULL" if image.dataset.BodyPartExamined != "SKULL" else "CHEST"
+        if "AnatomicRegionSequence" in image.dataset:
+            image.dataset.AnatomicRegionSequence = []
 
 
 LATERALITY = Perturbation(

@@ -34,7 +34,9 @@ def cut_off(case: OpenCase, loss: Severity, numbers: np.random.Generator) -> Non
         side = 1 if numbers.random() < 0.5 else -1
         _, columns = centred_grid(volume.shape)
         left = 1 - float(loss) / 100 * (side * columns + 1) / 2
-        lift = -np.log10(left) * levels_per_decade(volume)
+        loss_of_exposure = -np.log10(left)
+        # Exposure control keeps the mean signal.
+        lift = (loss_of_exposure - loss_of_exposure.mean()) * levels_per_decade(volume)
         put_back(volume, volume.values + (lift[None, :, :, None] if volume.colour else lift[None]))
 
 

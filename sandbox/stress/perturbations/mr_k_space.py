@@ -41,7 +41,7 @@ def _moved(frame: FloatArray, size: float, plan: FloatArray, spacing: tuple[floa
     """Outer phase-encoding lines come from a head that turned by ``size`` degrees and slid by ``size`` mm."""
     spectrum = _spectrum(frame)
     lines = frame.shape[0]
-    for number, (start, end) in enumerate(((0.56 + 0.08 * plan[0], 0.74), (0.74, 1.0))):
+    for number, (start, end) in enumerate(((0.52 + 0.02 * plan[0], 0.62), (0.62, 1.0))):
         turn = size * (1 if plan[1 + number] < 0.5 else -1) * (0.6 + 0.4 * number)
         slide = size * (1 if plan[3 + number] < 0.5 else -1) * (0.6 + 0.4 * number)
         other = about_centre(frame[None], degrees=turn, fill=0.0)
@@ -114,9 +114,9 @@ SPIKES = Perturbation(
     expectation="may change within a margin",
     kind="pixels",
     unit="% of the largest value of k-space",
-    severities=(5.0, 10.0, 20.0, 35.0, 50.0),
+    severities=(25.0, 50.0, 100.0, 175.0, 300.0),
     sentence="A spark during read-out: a herringbone over the whole image.",
-    source="Graves and Mitchell, Body MRI artifacts in clinical practice, JMRI 2013",
+    source="Graves and Mitchell, Body MRI artifacts in clinical practice, JMRI 2013; height as in TorchIO",
     function=_each_frame(_spiked),
 )
 GIBBS = Perturbation(

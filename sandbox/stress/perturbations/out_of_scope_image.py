@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from sandbox.stress.case import OpenCase
 from sandbox.stress.errors import NotApplicableError
@@ -16,6 +17,9 @@ _CLAIM = (
     "Hendrycks and Gimpel, A baseline for detecting misclassified and out-of-distribution examples in neural networks, "
     "ICLR 2017"
 )
+
+REGIONS = {"HAND": ("85562004", "Hand"), "THIGH": ("68367000", "Thigh")}
+"""SNOMED CT codes of body parts (PS3.16 annex L)."""
 
 
 def _grey_range(volume: Volume) -> tuple[float, float]:
@@ -68,8 +72,18 @@ def other_part(case: OpenCase, _: Severity, numbers: np.random.Generator) -> Non
         else:
             raise NotApplicableError("it is for radiographs and CT")
         for image in volume.images:
-            image.dataset.BodyPartExamined = "THIGH" if volume.modality == "CT" else "HAND"
-            image.dataset.pop("AnatomicRegionSequence", None)
+            dataset = image.dataset
+            dataset.BodyPartExamined = "THIGH" if volume.modality == "CT" else "HAND"
+            if "AnatomicRegionSequence" in dataset:
+                dataset.AnatomicRegionSequence = [_code(*REGIONS[dataset.BodyPartExamined])]
+            if "ImageLaterality" not in dataset:
+                dataset.Laterality = "" if volume.modality == "CT" else "L"
+
+
+def _code(value: str, meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = value, "SCT", meaning
+    return code
 
 
 def shrink(case: OpenCase, scale: Severity, numbers: np.random.Generator) -> None:

@@ -30,6 +30,8 @@ def _bare(image: Image) -> Dataset:
         if keyword in image.dataset:
             dataset[keyword] = copy.deepcopy(image.dataset[keyword])
     dataset.InstanceNumber = 1
+    if "Manufacturer" not in dataset:
+        dataset.Manufacturer = ""
     return dataset
 
 
@@ -40,12 +42,14 @@ def other_modality(case: OpenCase, _: Severity, numbers: np.random.Generator) ->
     if first.modality == "CT":
         dataset.SOPClassUID, dataset.Modality = uids.ComputedRadiographyImageStorage, "CR"
         dataset.BodyPartExamined, dataset.ViewPosition, dataset.PatientOrientation = "HAND", "PA", ""
+        dataset.Laterality = "L"
         dataset.ImagerPixelSpacing = ["0.4", "0.4"]
         stored = np.rint(hand_opacity((_SIDE, _SIDE)) * 3800 + 100).astype(np.uint16)
         bits, signed = 12, 0
     else:
         dataset.SOPClassUID, dataset.Modality = uids.CTImageStorage, "CT"
         dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        dataset.BodyPartExamined, dataset.PatientPosition = "HEAD", "HFS"
         dataset.FrameOfReferenceUID = f"{dataset.SOPInstanceUID}"
         dataset.PositionReferenceIndicator, dataset.AcquisitionNumber, dataset.KVP = "", "1", "120"
         dataset.PixelSpacing, dataset.SliceThickness = ["0.45", "0.45"], "5"
@@ -87,7 +91,7 @@ def localiser(case: OpenCase, _: Severity, numbers: np.random.Generator) -> None
 def document(case: OpenCase, _: Severity, numbers: np.random.Generator) -> None:
     """Send a report as Encapsulated PDF."""
     dataset = _bare(case.images[0])
-    dataset.SOPClassUID, dataset.Modality = uids.EncapsulatedPDFStorage, "DOC"
+    dataset.SOPClassUID, dataset.Modality, dataset.SeriesNumber = uids.EncapsulatedPDFStorage, "DOC", 1
     dataset.ConversionType, dataset.BurnedInAnnotation = "WSD", "YES"
     dataset.ContentDate = dataset.ContentTime = dataset.AcquisitionDateTime = ""
     dataset.DocumentTitle, dataset.ConceptNameCodeSequence = "Report", []

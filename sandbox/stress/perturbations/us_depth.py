@@ -8,6 +8,7 @@ from sandbox.stress.case import OpenCase
 from sandbox.stress.drawing import blended, placed, text_mask
 from sandbox.stress.geometry import transformed
 from sandbox.stress.perturbation import Perturbation, Severity
+from sandbox.stress.ultrasound import echo_region
 from sandbox.stress.volume import put_back, volumes
 
 
@@ -15,10 +16,15 @@ def deepen(case: OpenCase, factor: Severity, numbers: np.random.Generator) -> No
     """Show a ``factor`` times larger depth: everything is smaller; regions and spacing follow."""
     for volume in volumes(case):
         scale = float(factor)
-        columns = volume.shape[1]
+        down, across = echo_region(volume)
+        columns = across.stop - across.start
         # The probe's face, top middle, stays where it is.
         matrix = np.diag([scale, scale])
-        put_back(volume, transformed(volume.values, matrix, (0.0, (columns - 1) / 2 * (1 - scale)), 0.0))
+        values = volume.values.copy()
+        values[:, down, across] = transformed(
+            values[:, down, across], matrix, (0.0, (columns - 1) / 2 * (1 - scale)), 0.0
+        )
+        put_back(volume, values)
         for image in volume.images:
             for region in image.dataset.get("SequenceOfUltrasoundRegions") or ():
                 for keyword in ("PhysicalDeltaX", "PhysicalDeltaY"):

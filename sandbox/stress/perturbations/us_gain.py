@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.ndimage
+from numpy.typing import NDArray
 
 from sandbox.stress.case import OpenCase
 from sandbox.stress.perturbation import Perturbation, Severity
+from sandbox.stress.ultrasound import echo_region
 from sandbox.stress.volume import Volume, put_back, volumes
 
 DYNAMIC_RANGE = 60.0
@@ -19,31 +23,37 @@ def levels_per_decibel(volume: Volume) -> float:
     return (volume.limits[1] - max(volume.limits[0], 0.0)) / DYNAMIC_RANGE
 
 
-def _applied(volume: Volume, decibels: np.ndarray) -> None:
-    """Add decibels (rows, columns) where there is echo; black stays black."""
-    gain = (decibels * levels_per_decibel(volume)).astype(np.float32)
+def _applied(volume: Volume, decibels: NDArray[Any]) -> None:
+    """Add decibels (rows and columns of the echo region) where there is echo; black stays black."""
+    gain = np.zeros(volume.shape, np.float32)
+    gain[echo_region(volume)] = decibels * levels_per_decibel(volume)
     field = gain[None, :, :, None] if volume.colour else gain[None]
     put_back(volume, np.where(volume.values > 0, np.maximum(volume.values + field, 0), volume.values))
+
+
+def _size(volume: Volume) -> tuple[int, int]:
+    down, across = echo_region(volume)
+    return down.stop - down.start, across.stop - across.start
 
 
 def raise_gain(case: OpenCase, decibels: Severity, numbers: np.random.Generator) -> None:
     """Add ``decibels`` everywhere."""
     for volume in volumes(case):
-        _applied(volume, np.full(volume.shape, float(decibels)))
+        _applied(volume, np.full(_size(volume), float(decibels)))
 
 
 def lose_depth(case: OpenCase, decibels: Severity, numbers: np.random.Generator) -> None:
     """Lose gain linearly with depth, ``decibels`` at the bottom."""
     for volume in volumes(case):
-        depth = np.linspace(0, 1, volume.shape[0])[:, None]
-        _applied(volume, -float(decibels) * np.broadcast_to(depth, volume.shape))
+        depth = np.linspace(0, 1, _size(volume)[0])[:, None]
+        _applied(volume, -float(decibels) * np.broadcast_to(depth, _size(volume)))
 
 
 def cast_shadow(case: OpenCase, decibels: Severity, numbers: np.random.Generator) -> None:
     """Lose ``decibels`` in a wedge behind a reflector a quarter down."""
     for volume in volumes(case):
-        rows, columns = volume.shape
-        row, column = np.indices(volume.shape, dtype=np.float32)
+        rows, columns = _size(volume)
+        row, column = np.indices((rows, columns), dtype=np.float32)
         start = 0.25 * rows
         middle = columns * (0.4 + 0.2 * numbers.random())
         # Rays leave the probe's face above the image and spread.

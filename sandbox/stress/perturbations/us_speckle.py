@@ -7,6 +7,7 @@ import numpy as np
 from sandbox.stress.case import OpenCase
 from sandbox.stress.filters import blurred
 from sandbox.stress.perturbation import Perturbation, Severity
+from sandbox.stress.ultrasound import echo_region
 from sandbox.stress.volume import put_back, volumes
 
 GRAIN = (0.6, 1.1)
@@ -18,12 +19,14 @@ def add_speckle(case: OpenCase, strength: Severity, numbers: np.random.Generator
     for volume in volumes(case):
         top = np.float32(volume.limits[1] if volume.limits[1] > 0 else 1)
         values = volume.values.copy()
+        region = echo_region(volume)
         for index in range(len(values)):
             grain = blurred(numbers.standard_normal((1, *volume.shape), dtype=np.float32), GRAIN)[0]
             grain /= grain.std()
             field = grain[..., None] if volume.colour else grain
-            grey = np.maximum(values[index], 0) / top
-            values[index] += top * np.float32(float(strength)) * np.sqrt(grey) * field
+            grey = np.maximum(values[index][region], 0) / top
+            field = field[region]
+            values[index][region] += top * np.float32(float(strength)) * np.sqrt(grey) * field
         put_back(volume, values)
 
 
