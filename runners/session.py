@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from runners.answers import parse_object
+from runners.endings import ending
 from runners.engine import Engine, StartRefused
 from runners.errors import EngineBroken, ImageRefused, PostureRefused
 from runners.failures import CaseFailed, FailureCode
@@ -19,8 +20,6 @@ from runners.limits import Limits
 from runners.posture import Posture, checked_workdir, container_config, numeric_user
 from runners.stream import STDERR, Attachment
 
-# The kernel reports the death before the engine has noted the reason for it.
-_SECONDS_FOR_REASON = 0.5
 _SECONDS_TO_END = 5
 
 
@@ -233,15 +232,11 @@ class Session:
     def _ended(self) -> CaseFailed:
         """Why the output ended."""
         assert self._container is not None
-        if not self._engine.wait(self._container, _SECONDS_TO_END):
+        state = ending(self._engine, self._container, _SECONDS_TO_END)
+        if state is None:
             # The engine's init process holds the output open as long as the container lives, so it was the
             # engine that hung up; blaming the container would bend the result.
             raise EngineBroken("The container engine hung up on a running container. Read its log.")
-        state = self._engine.state(self._container)
-        patience = time.monotonic() + _SECONDS_FOR_REASON
-        while state.exit_code == 137 and not state.out_of_memory and time.monotonic() < patience:
-            time.sleep(0.05)
-            state = self._engine.state(self._container)
         detail = f"exit code {state.exit_code}"
         if state.out_of_memory:
             return CaseFailed(FailureCode.OUT_OF_MEMORY, detail)

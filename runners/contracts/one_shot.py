@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from runners.endings import ending
 from runners.engine import Engine, StartRefused
 from runners.errors import EngineBroken
 from runners.failures import CaseFailed, FailureCode
@@ -15,7 +16,6 @@ from runners.limits import Limits
 from runners.stream import Attachment
 
 _SECONDS_TO_END = 5
-_SECONDS_FOR_REASON = 0.5
 
 
 @dataclass(slots=True)
@@ -75,14 +75,9 @@ class OneShot:
         return CaseFailed(FailureCode.TIMEOUT)
 
     def _exit_code(self) -> int:
-        if not self.engine.wait(self.name, _SECONDS_TO_END):
+        state = ending(self.engine, self.name, _SECONDS_TO_END)
+        if state is None:
             raise EngineBroken("The container engine hung up on a running container. Read its log.")
-        state = self.engine.state(self.name)
-        # The kernel reports the death before the engine has noted the reason for it.
-        patience = time.monotonic() + _SECONDS_FOR_REASON
-        while state.exit_code == 137 and not state.out_of_memory and time.monotonic() < patience:
-            time.sleep(0.05)
-            state = self.engine.state(self.name)
         if state.out_of_memory and state.exit_code != 0:
             raise CaseFailed(FailureCode.OUT_OF_MEMORY, f"exit code {state.exit_code}")
         return state.exit_code

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from runners.endings import ending
 from runners.engine import Engine, StartRefused
 from runners.errors import EngineBroken
 from runners.failures import CaseFailed, FailureCode
@@ -23,6 +24,7 @@ from runners.stream import STDOUT, Attachment
 _HELPER_MEMORY = 16 << 20
 _MARGIN = 5.0
 _SECONDS_TO_END = 5
+_SECONDS_TO_BE_SEEN = 1
 _A_DAY = 86_400.0
 
 
@@ -96,8 +98,8 @@ class Server:
 
     def failure(self) -> CaseFailed:
         """Why the server did not answer: it ended, or is only slow."""
-        if self._engine.wait(self.name, 1):
-            state = self._engine.state(self.name)
+        state = ending(self._engine, self.name, _SECONDS_TO_BE_SEEN)
+        if state is not None:
             detail = f"exit code {state.exit_code}"
             if state.out_of_memory:
                 return CaseFailed(FailureCode.OUT_OF_MEMORY, detail)

@@ -157,10 +157,10 @@ def test_server_that_is_not_healthy_ends_the_run_soon(put, mode, detail, engine,
     dockerfile = b'FROM proctor/base\nCOPY s.py /\nUSER 65532:65532\nENTRYPOINT ["python3", "/s.py"]\n'
     image = build_image(engine, f"proctor/test-{mode}", {"s.py": program, "Dockerfile": dockerfile}).digest
     events = []
-    quick = replace(limits, seconds_to_ready=1.0)
+    quick = replace(limits, seconds_to_ready=1.0 if mode == "never" else 20.0)
     outcomes = put("gc-invoke", ["c0_1-a", "c0_2-b"], image=image, limits=quick, on_event=events.append)
     assert [outcome.failure for outcome in outcomes] == [FailureCode.NOT_STARTED] * 2
-    assert [event.kind for event in events] == ["not_ready"] * 3
+    assert [event.kind for event in events] == ["not_ready"] * 3 + ["gave_up"]
     assert detail in events[0].detail
 
 
