@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -24,20 +25,26 @@ _PROTOCOL = DEFAULT_POLICY.with_name("protocols") / "synthetic-cxr.yaml"
 @kit_app.command("new")
 def new(
     folder: Annotated[Path, typer.Argument(help="A folder that does not exist yet.", metavar="DIR")],
-    task: Annotated[str, typer.Option(help="What is asked about a case: binary.")] = "binary",
-    contract: Annotated[str, typer.Option(help="worker, files or grand-challenge.")] = "worker",
+    task: Annotated[
+        str, typer.Option(help=f"What is asked about a case: {', '.join(kit.TASKS)}.")
+    ] = "binary",
+    contract: Annotated[str, typer.Option(help=f"One of {', '.join(kit.contracts())}.")] = "worker",
 ) -> None:
     """Write a container that runs, with its test: put your model into model.py.
 
     \b
       proctor kit new --task binary --contract worker acme
       python3 acme/test_container.py
+      docker build -t acme acme && docker save -o acme.tar acme
+      proctor kit check acme.tar
     """
     files = kit.new(folder, task=task, contract=contract)
+    options = kit.options(folder, contract)
     console.result(
-        {"folder": str(folder), "files": list(files)},
+        {"folder": str(folder), "files": list(files), "options": list(options)},
         lambda: console.line(
-            f"Wrote {', '.join(files)} to {folder}. Next: python3 {folder}/test_container.py"
+            f"Wrote {', '.join(files)} to {folder}. Next: python3 {folder}/test_container.py; when the image is "
+            f"saved: {shlex.join(['proctor', 'kit', 'check', 'IMAGE.tar', *options])}"
         ),
     )
 
@@ -49,14 +56,32 @@ def check(
     contract_file: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
     answer: Annotated[str | None, typer.Option(help="As for `proctor submission admit`.")] = None,
     signature: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
+    signature_payload: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
+    parameters_file: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
+    additional_files: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
     policy: Annotated[Path, typer.Option(help="The institution's policy.")] = DEFAULT_POLICY,
-    protocol: Annotated[Path, typer.Option(help="The protocol whose score is asked for.")] = _PROTOCOL,
+    protocol: Annotated[Path, typer.Option(help="The protocol whose answer is asked for.")] = _PROTOCOL,
 ) -> None:
-    """Check an image as an institution would: admission, a synthetic case, the same input twice, shuffled order.
+    """Check an image as an institution would: admission, a synthetic case, and whether its answers are its own.
 
-    Needs a container engine and no workspace. Exit code 1 when a check does not hold.
+    The same input twice, shuffled order, one case at a time against many: what differs says whether chance decides
+    or state leaks from case to case. All under the institution's posture and limits, on synthetic images. Needs a
+    container engine and no workspace. Exit code 0 when every check holds, 1 when one does not, 2 for wrong usage,
+    4 when the engine is missing or broken.
+
+    \b
+      proctor kit check acme.tar
+      proctor kit check model.tar --contract-file container_config.yaml --answer '{case}.json'
     """
-    wanted = Wanted(contract=contract, contract_file=contract_file, answer=answer, signature=signature)
+    wanted = Wanted(
+        contract=contract,
+        contract_file=contract_file,
+        answer=answer,
+        signature=signature,
+        signature_payload=signature_payload,
+        parameters_file=parameters_file,
+        additional_files=additional_files,
+    )
     report = kit.check(image, load_policy(policy), load_protocol(protocol), wanted, progress=console.progress)
     console.result(
         {**asdict(report), "held": report.held},

@@ -38,11 +38,22 @@ def admit(
     answer: Annotated[
         str | None,
         typer.Option(
-            help="Where the output holds the answer: FILE.json#/json/pointer or FILE.csv#KEY=VALUE."
+            help="Where the output holds the answer: FILE.json#/json/pointer or FILE.csv#KEY=VALUE; {case} and "
+            "{output} stand for the case and for each number's name."
         ),
     ] = None,
     signature: Annotated[
-        Path | None, typer.Option(help="Signature over the image's digest, when the policy asks for one.")
+        Path | None,
+        typer.Option(help="Signature over the image's digest, or what `cosign download signature` printed."),
+    ] = None,
+    signature_payload: Annotated[
+        Path | None, typer.Option(help="The payload that cosign signed, where it is a file of its own.")
+    ] = None,
+    parameters_file: Annotated[
+        Path | None, typer.Option(help="Parameters that the contract file asks for (medperf).")
+    ] = None,
+    additional_files: Annotated[
+        Path | None, typer.Option(help="Tar of weights beside the image (medperf, grand-challenge).")
     ] = None,
 ) -> None:
     """Check an image archive without running it, and keep it.
@@ -63,7 +74,15 @@ def admit(
             load_policy(workspace.policy_path),
             image,
             vendor=vendor,
-            wanted=Wanted(contract=contract, contract_file=contract_file, answer=answer, signature=signature),
+            wanted=Wanted(
+                contract=contract,
+                contract_file=contract_file,
+                answer=answer,
+                signature=signature,
+                signature_payload=signature_payload,
+                parameters_file=parameters_file,
+                additional_files=additional_files,
+            ),
             progress=progress,
         )
     console.result(
@@ -113,6 +132,7 @@ def _data(item: Submission) -> dict[str, object]:
         "contract": item.contract,
         "settings": item.settings,
         "answer": item.answer,
+        "attached": item.attached,
         "admitted": item.admitted,
         "archive_sha256": item.archive_sha256,
         "size": item.size,

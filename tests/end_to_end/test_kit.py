@@ -3,21 +3,35 @@
 import json
 import subprocess
 import sys
+import tarfile
+from typing import get_args
 
 import pytest
 
+from runners.contracts.registry import CONTRACTS
 from runners.images import build_image, save_image
 from sandbox.commands.main import main
-from sandbox.kit import contracts
+from sandbox.kit import TASKS, contracts, options
+from sandbox.metric_catalogue import TaskKind
 
-GRAND_CHALLENGE = ["--answer", "probability.json"]
 LEAKY = """
 def load():
     return []
 
 def predict(model, paths):
     model.append(paths)
-    return len(model) / 100
+    return {"score": len(model) / 100}
+"""
+# The answer depends on the case before, so that the same order gives the same answers.
+ECHO = """
+import pathlib
+
+def load():
+    return [0.0]
+
+def predict(model, paths):
+    before, model[0] = model[0], sum(pathlib.Path(paths[0]).read_bytes()[-4000:]) % 997 / 997
+    return {"score": before}
 """
 RANDOM = """
 import random
@@ -26,7 +40,7 @@ def load():
     return None
 
 def predict(model, paths):
-    return random.random()
+    return {"score": random.random()}
 """
 
 
@@ -44,8 +58,8 @@ def archive(engine, tmp_path):
     return make
 
 
-def new(folder, contract):
-    assert main(["-q", "kit", "new", "--task", "binary", "--contract", contract, str(folder)]) == 0
+def new(folder, contract, task="binary"):
+    assert main(["-q", "kit", "new", "--task", task, "--contract", contract, str(folder)]) == 0
     return folder
 
 
@@ -56,9 +70,17 @@ def check(capsys, *arguments):
     return code, {item["name"]: item["held"] for item in report["checks"]}, report
 
 
-@pytest.mark.parametrize("contract", contracts())
-def test_what_the_kit_writes_passes_its_own_test(tmp_path, contract):
-    folder = new(tmp_path / "kit-own", contract)
+def test_there_is_a_kit_for_every_contract_and_every_task():
+    assert set(contracts()) == set(CONTRACTS)
+    assert set(TASKS) == set(get_args(TaskKind))
+
+
+@pytest.mark.parametrize(
+    ("contract", "task"),
+    [*((contract, "binary") for contract in contracts()), *(("worker", task) for task in TASKS)],
+)
+def test_what_the_kit_writes_passes_its_own_test(tmp_path, contract, task):
+    folder = new(tmp_path / "kit-own", contract, task)
     done = subprocess.run(
         [sys.executable, folder / "test_container.py"],
         capture_output=True,
@@ -67,18 +89,17 @@ def test_what_the_kit_writes_passes_its_own_test(tmp_path, contract):
         cwd=tmp_path,
     )
     assert "keeps to" in done.stdout
+    assert json.dumps(TASKS[task]) in (folder / "model.py").read_text()
 
 
 @pytest.mark.engine
 @pytest.mark.parametrize("contract", contracts())
 def test_what_the_kit_writes_passes_the_institutions_checks(tmp_path, archive, capsys, contract):
     folder = new(tmp_path / f"kit-{contract}", contract)
-    more = []
-    if contract == "grand-challenge":
-        more = ["--contract-file", folder / "inputs.yaml", *GRAND_CHALLENGE]
-    code, held, report = check(capsys, archive(folder), *more)
+    code, held, report = check(capsys, archive(folder), *options(folder, contract))
     assert code == 0, report
     assert report["contract"] == contract
+    assert report["state"] == "none seen"
     assert set(held) == {
         "admission",
         "smoke",
@@ -90,15 +111,44 @@ def test_what_the_kit_writes_passes_the_institutions_checks(tmp_path, archive, c
 
 
 @pytest.mark.engine
-def test_state_that_leaks_and_chance_are_reported(tmp_path, archive, capsys):
-    for name, model in (("leaky", LEAKY), ("random", RANDOM)):
-        folder = new(tmp_path / f"kit-{name}", "worker")
-        (folder / "model.py").write_text(model)
-        code, held, _ = check(capsys, archive(folder))
-        assert code == 1
-        assert held["smoke"]
-        assert not held["same input twice"]
-        assert not held["shuffled order"]
+@pytest.mark.parametrize(
+    ("name", "model", "state", "broken"),
+    [
+        ("leaky", LEAKY, "leaks", {"same input twice", "shuffled order", "alone and among many"}),
+        ("echo", ECHO, "leaks", {"same input twice", "shuffled order", "alone and among many"}),
+        ("random", RANDOM, "cannot tell", {"same input twice", "shuffled order", "alone and among many"}),
+    ],
+)
+def test_state_that_leaks_and_chance_are_told_apart(tmp_path, archive, capsys, name, model, state, broken):
+    folder = new(tmp_path / f"kit-{name}", "worker")
+    (folder / "model.py").write_text(model)
+    code, held, report = check(capsys, archive(folder))
+    assert (code, report["state"]) == (1, state)
+    assert {check for check, did in held.items() if not did} == broken
+    sentences = " ".join(item["sentence"] for item in report["checks"])
+    assert ("State leaks" in sentences) == (state == "leaks")
+    assert ("random seeds" in sentences) == (state == "cannot tell")
+
+
+@pytest.mark.engine
+def test_weights_beside_the_image_are_checked_with_it(tmp_path, archive, capsys):
+    folder = new(tmp_path / "kit-weights", "medperf")
+    configuration = (folder / "container_config.yaml").read_text()
+    volumes = "      additional_files: {mount_path: /mlcommons/volumes/additional, type: directory}\n    output_volumes"
+    (folder / "container_config.yaml").write_text(configuration.replace("    output_volumes", volumes))
+    model = (folder / "model.py").read_text()
+    reading = 'import json; return json.load(open("/mlcommons/volumes/additional/weights.json"))'
+    (folder / "model.py").write_text(model.replace("    return ANSWER", f"    {reading}"))
+    (tmp_path / "weights.json").write_text('{"score": 0.25}')
+    with tarfile.open(tmp_path / "weights.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "weights.json", "weights.json")
+    image = archive(folder)
+    code, held, report = check(capsys, image, *options(folder, "medperf"))
+    assert (code, held) == (1, {"admission": False})
+    assert "--additional-files" in report["checks"][0]["sentence"]
+    given = ["--additional-files", tmp_path / "weights.tar.gz"]
+    code, held, report = check(capsys, image, *options(folder, "medperf"), *given)
+    assert code == 0, report
 
 
 @pytest.mark.engine
@@ -115,7 +165,7 @@ def test_refusals_and_failures_come_with_a_sentence(tmp_path, archive, capsys):
 
 
 def test_wrong_usage_is_said(tmp_path, capsys):
-    assert main(["-q", "kit", "new", "--contract", "medperf", str(tmp_path / "a")]) == 2
+    assert main(["-q", "kit", "new", "--contract", "other", str(tmp_path / "a")]) == 2
     assert main(["-q", "kit", "new", "--task", "guess", str(tmp_path / "a")]) == 2
     assert main(["-q", "kit", "new", str(tmp_path)]) == 2
     assert main(["-q", "kit", "check", str(tmp_path / "nowhere.tar")]) == 2

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from runners.contracts.output_folder import _parent
+from runners.contracts.reports import REPORTS
 from runners.errors import PostureRefused
 from runners.failures import FailureCode
 from runners.images import build_image
@@ -40,6 +41,25 @@ EXPECTED = {
 NOT_SAID = {"crash-1": FailureCode.OUTPUT_MISSING}
 
 
+REPORTED = {
+    "files-case": "`files`, case",
+    "files-set": "`files`, set",
+    "gc-exec": "GC `exec`",
+    "gc-exec-mha": "GC `exec`",
+    "gc-invoke": "GC `invoke`",
+    "gc-invoke-mha": "GC `invoke`",
+    "map-holoscan": "`map`",
+    "map-monai": "`map`",
+    **dict.fromkeys(("medperf", "medperf-weights", "medperf-mlcube"), "`medperf`"),
+}
+
+
+def report_of(style):
+    """The column of the table in CONTRACTS.md that speaks of this style."""
+    (found,) = [item for item in REPORTS if item.name == REPORTED[style]]
+    return found
+
+
 @pytest.fixture(autouse=True)
 def nothing_is_left(engine):
     yield
@@ -65,6 +85,15 @@ def test_each_failure_has_its_code_and_the_run_goes_on(put, style):
         if code is None:
             assert outcomes[name].answer == {"score": score(name)}
             assert outcomes[name].container > 0
+    report = report_of(style)
+    told = {outcome.failure for outcome in outcomes.values()} - {None}
+    assert told <= report.codes
+    assert (FailureCode.CRASHED in told) == (FailureCode.CRASHED in report.codes)
+    warm = outcomes["c0_25-a"].container == outcomes["c0_25-b"].container
+    assert warm == (report.start == "warm, once")
+    # A clock that starts with the container holds its start: far more than this program's answer takes.
+    quickest = min(outcome.seconds for name, outcome in outcomes.items() if expected[name] is None)
+    assert (quickest > 0.05) == (report.clock == "start and answer")
 
 
 @pytest.mark.parametrize("style", WHOLE_SET)
@@ -75,12 +104,17 @@ def test_one_container_answers_the_whole_set(put, style):
     assert {outcome.container for outcome in outcomes} == {1}
     codes = [outcome.failure for outcome in outcomes[7:]]
     assert codes == [FailureCode.OUTPUT_MISSING, FailureCode.OUT_OF_RANGE, FailureCode.GARBAGE]
+    report = report_of(style)
+    assert set(codes) <= report.codes
+    assert (report.start, report.clock) == ("once, all cases", "of the run")
+    assert len({outcome.seconds for outcome in outcomes}) == 1
 
 
 @pytest.mark.parametrize("style", WHOLE_SET)
 def test_answers_written_before_a_crash_stand(put, style):
     outcomes = put(style, ["c0_1-a", "c0_2-b", "crash-1", "d"])
     assert [outcome.failure for outcome in outcomes] == [None, None, FailureCode.CRASHED, FailureCode.CRASHED]
+    assert FailureCode.CRASHED in report_of(style).run_codes
 
 
 @pytest.mark.parametrize("style", WHOLE_SET)

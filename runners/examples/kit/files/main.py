@@ -8,4 +8,4 @@ from model import load, predict
 
 paths = sorted(str(path) for path in Path(os.environ.get("PROCTOR_INPUT", "/input")).iterdir())
 output = Path(os.environ.get("PROCTOR_OUTPUT", "/output"))
-(output / "answer.json").write_text(json.dumps({"score": predict(load(), paths)}))
+(output / "answer.json").write_text(json.dumps(predict(load(), paths)))

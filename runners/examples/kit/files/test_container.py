@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from model import ANSWER
+
 with tempfile.TemporaryDirectory() as folder:
     source, target = Path(folder, "input"), Path(folder, "output")
     source.mkdir()
@@ -15,5 +17,6 @@ with tempfile.TemporaryDirectory() as folder:
     environment = {**os.environ, "PROCTOR_INPUT": str(source), "PROCTOR_OUTPUT": str(target)}
     subprocess.run([sys.executable, Path(__file__).with_name("main.py")], env=environment, check=True)
     answer = json.loads((target / "answer.json").read_text())
-assert 0 <= answer["score"] <= 1, answer
+assert answer.keys() == ANSWER.keys(), answer
+assert all(isinstance(number, int | float) for number in answer.values()), answer
 print("The container keeps to the files contract.")

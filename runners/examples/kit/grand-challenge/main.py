@@ -12,12 +12,12 @@ MODEL = load()
 
 
 def answer_case():
-    """Read the one image set below /input, write /output/probability.json."""
+    """Read the one image set below /input, write /output/answer.json."""
     inputs = json.loads((ROOT / "input/inputs.json").read_text())
     (image,) = (item for item in inputs if item["socket"]["slug"] == "medical-image")
     folder = ROOT / "input" / image["socket"]["relative_path"]
-    probability = predict(MODEL, sorted(str(path) for path in folder.iterdir()))
-    (ROOT / "output/probability.json").write_text(json.dumps(probability))
+    answer = predict(MODEL, sorted(str(path) for path in folder.iterdir()))
+    (ROOT / "output/answer.json").write_text(json.dumps(answer))
 
 
 class Handler(BaseHTTPRequestHandler):

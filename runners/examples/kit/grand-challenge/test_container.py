@@ -15,8 +15,10 @@ with tempfile.TemporaryDirectory() as folder:
     Path(folder, "input/inputs.json").write_text(json.dumps([{"socket": socket, "interface": socket}]))
 
     from main import answer_case
+    from model import ANSWER
 
     answer_case()
-    answer = json.loads(Path(folder, "output/probability.json").read_text())
-assert 0 <= answer <= 1, answer
+    answer = json.loads(Path(folder, "output/answer.json").read_text())
+assert answer.keys() == ANSWER.keys(), answer
+assert all(isinstance(number, int | float) for number in answer.values()), answer
 print("The container keeps to the grand-challenge contract.")

@@ -15,4 +15,4 @@ answers.write(json.dumps({"ready": True}) + "\n")
 for line in sys.stdin:
     question = json.loads(line)
     paths = [f"{question['directory']}/{name}" for name in question["files"]]
-    answers.write(json.dumps({"case": question["case"], "answer": {"score": predict(model, paths)}}) + "\n")
+    answers.write(json.dumps({"case": question["case"], "answer": predict(model, paths)}) + "\n")

@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from model import ANSWER
+
 with tempfile.TemporaryDirectory() as folder:
     Path(folder, "000001.dcm").write_bytes(b"")
     question = {"case": "c1", "directory": folder, "files": ["000001.dcm"]}
@@ -19,5 +21,6 @@ with tempfile.TemporaryDirectory() as folder:
 ready, answer = map(json.loads, done.stdout.splitlines())
 assert ready == {"ready": True}, ready
 assert answer["case"] == "c1", answer
-assert 0 <= answer["answer"]["score"] <= 1, answer
+assert answer["answer"].keys() == ANSWER.keys(), answer
+assert all(isinstance(number, int | float) for number in answer["answer"].values()), answer
 print("The container keeps to the worker contract.")
