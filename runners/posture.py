@@ -11,9 +11,10 @@ import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from runners.errors import PostureRefused
+from runners.gpu import GPU_VARIABLES, GpuRequest
 from runners.limits import Limits
 from runners.seccomp import seccomp_profile
 
@@ -123,18 +124,20 @@ class Posture:
 
     Attributes:
         runtime: an OCI runtime that the engine offers (``runsc``, ``kata``); None is the engine's default.
-        seccomp_profile: None is Proctor's own list of system calls (``system_calls.yaml``); else a seccomp profile
-            in the engine's JSON form, or ENGINE_DEFAULT for the list that the engine has.
+        seccomp_profile: None is Proctor's own list of system calls (``system_calls.yaml``); else the text of a seccomp
+            profile in the engine's JSON form, or ENGINE_DEFAULT for the list that the engine has.
         user: numeric ``uid:gid`` for images that do not name a numeric user of their own.
         tmp_executable: whether programs may be run from ``/tmp`` (some frameworks compile there).
+        gpu: GPUs that each container gets; None: none, whatever the image asks for.
         required: controls that this institution requires beyond those that Proctor always requires.
         waived: controls that may be missing; each waiver is the policy's business to name, sign and log.
     """
 
     runtime: str | None = None
-    seccomp_profile: Path | Literal["engine-default"] | None = None
+    seccomp_profile: str | None = None
     user: str = NONROOT_USER
     tmp_executable: bool = False
+    gpu: GpuRequest | None = None
     required: tuple[str, ...] = ()
     waived: tuple[str, ...] = ()
 
@@ -250,6 +253,10 @@ def container_config(
         "Init": True,
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
     }
+    variables = [f"{name}={value}" for name, value in sorted((environment or {}).items())]
+    if posture.gpu is not None:
+        host["DeviceRequests"] = [posture.gpu.device_request()]
+        variables += posture.gpu.variables()
     if posture.runtime is not None:
         host["Runtime"] = posture.runtime
     if input_root is not None:
@@ -271,7 +278,8 @@ def container_config(
         "NetworkDisabled": not loopback,
         "Hostname": HOSTNAME,
         "Domainname": "",
-        "Env": [f"{name}={value}" for name, value in sorted((environment or {}).items())] + list(_INJECTION),
+        # A name without a value takes the variable out of what the image sets.
+        "Env": [*variables, *_INJECTION, *_without(GPU_VARIABLES, variables)],
         "Labels": dict(labels or {}),
         "AttachStdin": True,
         "AttachStdout": True,
@@ -292,10 +300,15 @@ def _seccomp(posture: Posture, *, loopback: bool) -> tuple[str, ...]:
     match posture.seccomp_profile:
         case None:
             return (f"seccomp={seccomp_profile(loopback=loopback)}",)
-        case Path() as path:
-            return (f"seccomp={path.read_text(encoding='utf-8')}",)
-        case _:
+        case "engine-default":
             return ()
+        case text:
+            return (f"seccomp={text}",)
+
+
+def _without(names: Sequence[str], variables: Sequence[str]) -> list[str]:
+    given = {variable.partition("=")[0] for variable in variables}
+    return [name for name in names if name not in given]
 
 
 def _ulimit(name: str, value: int) -> dict[str, Any]:

@@ -13,16 +13,15 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
 import psutil
-import yaml
 
 from runners.contracts.container import Folders
 from runners.contracts.container import settings as output_settings
 from runners.contracts.output_folder import OutputFolder
+from runners.controls import control_rows
 from runners.engine import ContainerState, Engine, StartRefused
 from runners.errors import EngineBroken, PostureRefused
 from runners.leftovers import new_name, owner_labels, remove_leftovers
@@ -39,7 +38,6 @@ from runners.runtimes import GoldenTable, table_for
 from runners.session import SessionPlan
 from runners.stream import STDOUT
 
-CONTROLS = Path(__file__).with_name("controls.yaml")
 _SECONDS = 60.0
 _REPORT_BYTES = 1 << 20
 # Enough for the probe itself, little enough to be exceeded at once.
@@ -179,14 +177,9 @@ def compare(
     rows = {} if table is None else table.rows
     return tuple(
         _control({**row, **rows.get(row["name"], {})}, values, plan, posture, choices)
-        for row in _table()
+        for row in control_rows()
         if row.get("when") in (None, *choices)
     )
-
-
-@cache
-def _table() -> tuple[Mapping[str, Any], ...]:
-    return tuple(yaml.safe_load(CONTROLS.read_text(encoding="utf-8")))
 
 
 def _control(
@@ -233,6 +226,8 @@ def _plan_values(posture: Posture, limits: Limits, variant: Variant) -> dict[str
     uid, gid = posture.user.split(":")
     output = variant != "worker"
     environment = sorted({"PATH", "HOSTNAME", *worker_environment({}, limits)})
+    if posture.gpu is not None:
+        environment += [variable.partition("=")[0] for variable in posture.gpu.variables()]
     values: dict[str, Any] = {f"limits.{name}": getattr(limits, name) for name in limits.__dataclass_fields__}
     values["limits.file_bytes"] = max(
         limits.tmp_bytes, limits.shm_bytes, limits.output_bytes if output else 0

@@ -12,8 +12,10 @@ from typing import Any, Literal
 import yaml
 
 from runners.engine import EngineFacts
+from runners.errors import PostureRefused
 
 FLOORS = Path(__file__).with_name("version_floors.yaml")
+TOOLKIT = "nvidia-container-toolkit"
 Status = Literal["fixed", "backported", "below", "unknown"]
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:[-~.]?rc\.?(\d+))?")
@@ -63,6 +65,31 @@ def known_flaws(facts: EngineFacts, backports: Iterable[Backport] = ()) -> tuple
     return tuple(
         _judge(row, versions[row["component"]], declared) for row in _floors() if row["component"] in versions
     )
+
+
+def toolkit_flaws(version: str, backports: Iterable[Backport] = ()) -> tuple[KnownFlaw, ...]:
+    """Compare the known flaws of NVIDIA's container toolkit with its version; it matters where a GPU is asked for."""
+    declared = {(item.cve, item.version) for item in backports}
+    return tuple(_judge(row, version, declared) for row in _floors() if row["component"] == TOOLKIT)
+
+
+def require_floors(flaws: Iterable[KnownFlaw]) -> None:
+    """Refuse where a known flaw is open.
+
+    Raises:
+        PostureRefused: naming each, with the versions that are free of it.
+    """
+    standing = [flaw for flaw in flaws if flaw.open]
+    if standing:
+        names = "; ".join(
+            f"{flaw.cve} in {flaw.component} {flaw.version} "
+            + (f"(repaired in {', '.join(flaw.fixed)})" if flaw.fixed else "(no repaired version known)")
+            for flaw in standing
+        )
+        raise PostureRefused(
+            f"The policy refuses known flaws (engine.version_floors), and these are open here: {names}. Upgrade, or "
+            "declare in engine.backports what your distribution repaired without changing the number."
+        )
 
 
 def is_fixed(version: str, fixed: Iterable[str]) -> bool | None:

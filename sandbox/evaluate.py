@@ -32,7 +32,7 @@ from holdout.lock import LockedHoldout, open_reference
 from holdout.verification import Verification
 from runners.contracts.registry import CONTRACTS
 from runners.engine import Engine
-from sandbox import holdouts, predictions, protocols, submissions
+from sandbox import holdouts, predictions, protocols, submissions, waivers
 from sandbox.canonical import canonical_json, digest, digest_bytes
 from sandbox.errors import EvaluationError, EvaluationRefusedError
 from sandbox.evaluation import Evaluation, read
@@ -88,7 +88,11 @@ def evaluate(
         return read(workspace, folder)
     with ExitStack() as opened:
         # What only waits for the engine goes on while the host reads the hold-out.
-        begun = None if (folder / "run.json").exists() else opened.enter_context(examining(policy))
+        begun = (
+            None
+            if (folder / "run.json").exists()
+            else opened.enter_context(examining(policy, waivers.actor_keys(workspace), admitted.contract))
+        )
         holdouts.check_protocol(workspace, locked, registered.protocol)
         folder.mkdir(parents=True, exist_ok=True)
         opened.enter_context(_alone(folder))
@@ -123,7 +127,8 @@ class _Steps:
             if begun is not None:
                 self._run(journal, *begun)
             elif len(journal.ended) < self._locked.cases.num_rows:
-                with examining(self._policy) as late:
+                actors = waivers.actor_keys(self._workspace)
+                with examining(self._policy, actors, self._submission.contract) as late:
                     self._run(journal, *late)
             self._predict(journal)
         self._score()
@@ -163,6 +168,9 @@ class _Steps:
                     },
                 )
             )
+            waivers.enter(ledger, self._identity.policy, machine.waivers)
+        for control, words in machine.waived.items():
+            self._say(f"WAIVED: {control}, by {words}")
         machine.refuse_if_missing()
         return machine
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from runners.engine import Engine, connect
+from runners.errors import PostureRefused
+from runners.gpu import check_toolkit, toolkit_version
 from runners.images import probe_image
-from runners.probe import Control, MeasuredPosture, measure, require
-from runners.version_floors import KnownFlaw, known_flaws
+from runners.probe import VARIANTS, Control, MeasuredPosture, Variant, measure, require
+from runners.runtimes import OfferedRuntime, offered
+from runners.version_floors import KnownFlaw, known_flaws, require_floors
+from sandbox.evidence.keys import VerifierKey
 from sandbox.policy import Policy
 from sandbox.version import code_digest, package_version
+from sandbox.waivers import JudgedWaiver, as_data, in_force, judge, refuse_false
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,58 +30,104 @@ class MachineExamination:
     Attributes:
         facts: engine, runtime, kernel and tool versions, by name.
         posture: the controls that the probe measured.
-        waived: names of required controls that the policy waives today, with their approver.
+        variants: what the probe measured of containers with an output folder, and of those asked over loopback.
+        waivers: every waiver of the policy, and whether it counts here today.
         flaws: known flaws of engine, runtime and kernel, against the versions that are here.
+        floors: ``refuse`` when an open flaw refuses a run.
+        runtimes: the runtimes that the engine offers; those without a golden table are refused.
     """
 
     facts: dict[str, str]
     posture: MeasuredPosture
-    waived: dict[str, str]
+    variants: tuple[MeasuredPosture, ...] = ()
+    waivers: tuple[JudgedWaiver, ...] = ()
     flaws: tuple[KnownFlaw, ...] = ()
+    floors: Literal["refuse", "warn"] = "warn"
+    runtimes: tuple[OfferedRuntime, ...] = ()
+
+    @property
+    def waived(self) -> dict[str, str]:
+        """Controls that may be missing here today, with who answers for it and why."""
+        return in_force(self.waivers)
 
     @property
     def missing(self) -> tuple[Control, ...]:
         """Required controls that are neither there nor waived: a run is refused."""
-        return tuple(control for control in self.posture.missing if control.name not in self.waived)
+        waived = self.waived
+        found = {
+            control.name: control
+            for measured in (self.posture, *self.variants)
+            for control in measured.missing
+            if control.name not in waived
+        }
+        return tuple(found.values())
+
+    @property
+    def problem(self) -> str:
+        """Why a run is refused here, in a sentence; empty when it is allowed."""
+        try:
+            self.refuse_if_missing()
+        except PostureRefused as refused:
+            return str(refused)
+        return ""
 
     def refuse_if_missing(self) -> None:
         """Fail closed.
 
         Raises:
-            PostureRefused: a required control is missing and not waived.
+            PostureRefused: a required control is missing and not waived, a waiver is false, or a flaw is open that
+                the policy refuses.
         """
-        require(self.posture, waived=tuple(self.waived))
+        refuse_false(self.waivers)
+        for measured in (self.posture, *self.variants):
+            require(measured, waived=tuple(self.waived))
+        if self.floors == "refuse":
+            require_floors(self.flaws)
 
     def data(self) -> dict[str, Any]:
         """The same as JSON-ready values; ``controls`` alone is what the ledger's digest covers."""
         return {
             "facts": self.facts,
             "runtime": self.posture.runtime,
-            # Measured values become text: kernel limits reach 2**63, which canonical JSON does not hold.
-            "controls": [
-                {**asdict(control), "measured": json.dumps(control.measured)}
-                for control in self.posture.controls
+            "table": self.posture.table,
+            "runtimes": [
+                {"name": each.name, "program": each.program, "table": each.table.name if each.table else None}
+                for each in self.runtimes
             ],
+            # Measured values become text: kernel limits reach 2**63, which canonical JSON does not hold.
+            "controls": _controls(self.posture),
+            "variants": {each.variant: _controls(each) for each in self.variants},
             "visible": list(self.posture.visible),
             "flaws": [{**asdict(flaw), "open": flaw.open} for flaw in self.flaws],
+            "version_floors": self.floors,
             "waived": self.waived,
+            "waivers": as_data(self.waivers),
             "missing": [control.name for control in self.missing],
-            "allowed": not self.missing,
+            "allowed": not self.problem,
+            "problem": self.problem,
         }
 
 
-def examine_machine(policy: Policy) -> MachineExamination:
-    """Connect to the policy's engine and examine it.
+def _controls(measured: MeasuredPosture) -> list[dict[str, Any]]:
+    return [{**asdict(control), "measured": json.dumps(control.measured)} for control in measured.controls]
+
+
+def examine_machine(policy: Policy, actors: Sequence[VerifierKey] = ()) -> MachineExamination:
+    """Connect to the policy's engine and examine it for every kind of container.
+
+    ``actors`` are the keys that may sign waivers (:func:`sandbox.waivers.actor_keys`).
 
     Raises:
         EngineMissing, EngineBroken: nothing can be measured.
     """
     with connect(policy.engine.url) as engine:
-        return examine(engine, policy)
+        return examine(engine, policy, actors, variants=VARIANTS)
 
 
 @contextmanager
-def examining(policy: Policy) -> Iterator[tuple[Engine, Future[MachineExamination]]]:
+def examining(
+    policy: Policy, actors: Sequence[VerifierKey] = (), contract: str = "worker"
+) -> Iterator[tuple[Engine, Future[MachineExamination]]]:
     """Connect to the policy's engine and examine it beside what the caller does meanwhile.
 
     Nothing may run on the engine before the examination's outcome is known.
@@ -85,16 +136,41 @@ def examining(policy: Policy) -> Iterator[tuple[Engine, Future[MachineExaminatio
         EngineMissing: there is no engine.
     """
     with connect(policy.engine.url) as engine, ThreadPoolExecutor(1, "proctor-examination") as beside:
-        yield engine, beside.submit(examine, engine, policy)
+        yield engine, beside.submit(examine, engine, policy, actors, variants=variants_of(contract))
 
 
-def examine(engine: Engine, policy: Policy) -> MachineExamination:
-    """Measure the posture under exactly the limits and settings of a run."""
+def variants_of(contract: str) -> tuple[Variant, ...]:
+    """Say which kinds of containers a contract starts: all but ``worker`` have an output folder."""
+    match contract:
+        case "worker":
+            return ("worker",)
+        case "grand-challenge":
+            return VARIANTS
+        case _:
+            return ("worker", "output")
+
+
+def examine(
+    engine: Engine,
+    policy: Policy,
+    actors: Sequence[VerifierKey] = (),
+    *,
+    variants: Sequence[Variant] = ("worker",),
+) -> MachineExamination:
+    """Measure the posture under exactly the limits and settings of a run.
+
+    Raises:
+        PostureRefused: nobody has measured this runtime before, or the policy asks for GPUs that cannot be given.
+        EngineBroken: nothing can be measured.
+    """
     today = datetime.now(UTC).date()
     facts = engine.facts()
-    measured = measure(
-        engine, probe_image(engine).digest, posture=policy.posture(today), limits=policy.container_limits()
-    )
+    posture, limits = policy.posture(today), policy.container_limits()
+    toolkit = _toolkit(policy)
+    image = probe_image(engine).digest
+    measured, *others = [
+        measure(engine, image, posture=posture, limits=limits, variant=variant) for variant in variants
+    ]
     return MachineExamination(
         facts={
             "proctor": package_version(),
@@ -111,6 +187,13 @@ def examine(engine: Engine, policy: Policy) -> MachineExamination:
             "memory": f"{facts.memory_bytes / 2**30:.1f} GiB",
         },
         posture=measured,
-        waived={waiver.control: waiver.approved_by for waiver in policy.waivers_in_force(today)},
-        flaws=known_flaws(facts, policy.backports()),
+        variants=tuple(others),
+        waivers=judge(policy, engine=measured.table, today=today, actors=actors),
+        flaws=(*known_flaws(facts, policy.backports()), *toolkit),
+        floors=policy.engine.version_floors,
+        runtimes=offered(facts),
     )
+
+
+def _toolkit(policy: Policy) -> tuple[KnownFlaw, ...]:
+    return () if policy.isolation.gpu is None else check_toolkit(toolkit_version(), policy.backports())

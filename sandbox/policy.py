@@ -5,25 +5,38 @@ The shipped ``policies/default.yaml`` gives every rule with its reason.
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, StringConstraints
 
 from holdout.yamlfile import Where, mistakes_error, read_yaml, validate
 from runners.admission import AdmissionRules, host_architecture
+from runners.gpu import gpu_request
 from runners.limits import Limits
 from runners.posture import ENGINE_DEFAULT, Posture, numeric_user
 from runners.signature import load_key
 from runners.version_floors import Backport
-from sandbox.canonical import digest
+from sandbox.canonical import digest, digest_bytes
 from sandbox.disclosure.rules import DisclosureRules
-from sandbox.errors import PolicyError
+from sandbox.errors import EvidenceError, PolicyError
+from sandbox.evidence.keys import parse_verifier
+from sandbox.isolation_rules import (
+    EngineChoice,
+    Isolation,
+    Sentence,
+    Waiver,
+    WaiverFile,
+    Word,
+    waiver_faults,
+)
 from sandbox.protocol import Protocol
 from sandbox.reuse.rules import ReuseRules
 
+WAIVERS_NAME = "waivers.yaml"
 _UNITS = {"B": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30, "TIB": 2**40}
 _SIZE = re.compile(r"^([0-9]{1,15}(?:\.[0-9]{1,3})?)\s*(B|[KMGT]iB)$")
 
@@ -39,51 +52,10 @@ def _size(value: object) -> object:
 Size = Annotated[int, BeforeValidator(_size), Field(gt=0)]
 Count = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, le=604_800)]
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Sentence = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DeclaredBackport(_Part):
-    """A flaw that the distribution repaired in this version of the component, and the person who says so."""
-
-    cve: Annotated[str, StringConstraints(pattern=r"^CVE-\d{4}-\d{4,7}$")]
-    version: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z.+~:-]{1,64}$")]
-    source: Sentence
-    approved_by: Sentence
-
-
-class EngineChoice(_Part):
-    """Where the container engine is, and which of its runtimes to use. None: the engine's default."""
-
-    url: Annotated[str, StringConstraints(pattern=r"^(unix|tcp|ssh)://\S{1,200}$")] | None = None
-    runtime: Word | None = None
-    backports: tuple[DeclaredBackport, ...] = ()
-
-
-class Waiver(_Part):
-    """A control that may be missing here, with the person who answers for it and the day it ends."""
-
-    control: Word
-    reason: Sentence
-    approved_by: Sentence
-    until: Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
-
-
-class Isolation(_Part):
-    """Choices of isolation; controls that Proctor always requires are not choices and not listed.
-
-    ``seccomp_profile``: None is Proctor's own list of system calls, ``engine-default`` the engine's, else a file.
-    """
-
-    user: Annotated[str, StringConstraints(pattern=r"^\d{1,9}:\d{1,9}$")] = "65532:65532"
-    tmp_executable: bool = False
-    seccomp_profile: str | None = None
-    required: tuple[Word, ...] = ()
-    waivers: tuple[Waiver, ...] = ()
 
 
 class ContainerLimits(_Part):
@@ -181,6 +153,8 @@ class Policy(_Part):
         "local"
     )
 
+    _seccomp_text: str | None = PrivateAttr(default=None)
+
     @property
     def document(self) -> dict[str, Any]:
         """The plain mapping that the digest covers: every rule, defaults filled in, sizes in bytes."""
@@ -192,13 +166,14 @@ class Policy(_Part):
         return digest(self.document)
 
     def posture(self, today: date) -> Posture:
-        """Return the isolation to run under; waivers count until the end of their last day."""
+        """Return the isolation to run under; ``waived`` are the waivers of ``today``, judged by ``sandbox.waivers``."""
         isolation = self.isolation
         return Posture(
             runtime=self.engine.runtime,
-            seccomp_profile=_seccomp_profile(isolation.seccomp_profile),
+            seccomp_profile=self._seccomp_text or isolation.seccomp_profile,
             user=isolation.user,
             tmp_executable=isolation.tmp_executable,
+            gpu=None if isolation.gpu is None else gpu_request(isolation.gpu.devices, isolation.gpu.count),
             required=isolation.required,
             waived=tuple(waiver.control for waiver in self.waivers_in_force(today)),
         )
@@ -263,15 +238,8 @@ class Policy(_Part):
         return self.verification.sample_files
 
 
-def _seccomp_profile(choice: str | None) -> Path | Literal["engine-default"] | None:
-    """Read null as Proctor's own list, ENGINE_DEFAULT as itself, anything else as a file."""
-    if choice is None or choice == ENGINE_DEFAULT:
-        return ENGINE_DEFAULT if choice else None
-    return Path(choice)
-
-
 def load_policy(path: Path) -> Policy:
-    """Read and check a policy.
+    """Read and check a policy, with the waivers beside it (``waivers.yaml``) and the seccomp profile that it names.
 
     Raises:
         PolicyError: every mistake, each with file, line and path.
@@ -279,9 +247,62 @@ def load_policy(path: Path) -> Policy:
     document = read_yaml(path, PolicyError)
     policy = validate(document, Policy, PolicyError)
     mistakes = _find_mistakes(policy)
+    profile, found = _seccomp_text(policy, path.parent)
+    mistakes += found
     if mistakes:
         raise mistakes_error(document, mistakes, PolicyError)
+    added = load_waivers(path.with_name(WAIVERS_NAME))
+    if added or profile is not None:
+        isolation = policy.isolation.model_copy(
+            update={
+                "waivers": (*policy.isolation.waivers, *added),
+                "seccomp_digest": None if profile is None else digest_bytes(profile.encode()),
+            }
+        )
+        policy = policy.model_copy(update={"isolation": isolation})
+        policy._seccomp_text = profile
     return policy
+
+
+def load_waivers(path: Path) -> tuple[Waiver, ...]:
+    """Read the waivers beside a policy; none when there is no such file.
+
+    Raises:
+        PolicyError: the file has mistakes, or a waiver asks for more than one may.
+    """
+    if not path.exists():
+        return ()
+    document = read_yaml(path, PolicyError)
+    waivers = validate(document, WaiverFile, PolicyError).waivers
+    mistakes: list[tuple[Where, str]] = [
+        (("waivers", index), fault) for index, waiver in enumerate(waivers) for fault in waiver_faults(waiver)
+    ]
+    if mistakes:
+        raise mistakes_error(document, mistakes, PolicyError)
+    return waivers
+
+
+def _seccomp_text(policy: Policy, folder: Path) -> tuple[str | None, list[tuple[Where, str]]]:
+    """Read the seccomp profile that a policy names, once: its content is part of the policy's digest."""
+    isolation = policy.isolation
+    where: Where = ("isolation", "seccomp_profile")
+    if isolation.seccomp_profile in (None, ENGINE_DEFAULT):
+        if isolation.seccomp_digest is None:
+            return None, []
+        return None, [(("isolation", "seccomp_digest"), "belongs to a seccomp_profile that is a file.")]
+    try:
+        text = (folder / str(isolation.seccomp_profile)).read_text(encoding="utf-8")
+        if not isinstance(json.loads(text), dict):
+            raise ValueError("not an object")
+    except (OSError, ValueError):
+        return None, [
+            (where, "is no file with a seccomp profile in JSON; its path starts at the policy's folder.")
+        ]
+    if isolation.seccomp_digest not in (None, digest_bytes(text.encode())):
+        return None, [
+            (("isolation", "seccomp_digest"), "is not the digest of the file: the file was changed.")
+        ]
+    return text, []
 
 
 def _find_mistakes(policy: Policy) -> list[tuple[Where, str]]:
@@ -291,12 +312,15 @@ def _find_mistakes(policy: Policy) -> list[tuple[Where, str]]:
         found.append((("isolation", "user"), "must not be root (uid 0)."))
     for index, waiver in enumerate(policy.isolation.waivers):
         where: Where = ("isolation", "waivers", index)
-        if waiver.control in policy.isolation.required:
-            found.append(((*where, "control"), "is required and waived at once."))
+        found += [(where, fault) for fault in waiver_faults(waiver)]
+    for index, text in enumerate(policy.isolation.waiver_keys):
         try:
-            date.fromisoformat(waiver.until)
-        except ValueError:
-            found.append(((*where, "until"), "is not a day of the calendar (YYYY-MM-DD)."))
+            parse_verifier(text)
+        except EvidenceError as error:
+            found.append((("isolation", "waiver_keys", index), f"{error}."))
+    gpu = policy.isolation.gpu
+    if gpu is not None and bool(gpu.devices) == bool(gpu.count):
+        found.append((("isolation", "gpu"), "needs devices (ids) or count (a number), one of them."))
     if limits.memory < 16 * 2**20:
         found.append((("limits", "memory"), "must be at least 16 MiB."))
     if limits.tmp + limits.shm + limits.output > limits.memory:

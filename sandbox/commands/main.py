@@ -25,6 +25,7 @@ from sandbox.commands.protocols import protocol_app
 from sandbox.commands.releases import claim_app, release_app
 from sandbox.commands.stress import stress_app
 from sandbox.commands.submissions import submission_app
+from sandbox.commands.waivers import waiver_app
 from sandbox.commands.workspaces import doctor, init
 
 CRITERION_NOT_MET = 1
@@ -74,6 +75,7 @@ app.add_typer(kit_app, name="kit")
 app.add_typer(protocol_app, name="protocol")
 app.add_typer(evaluation_app, name="evaluation")
 app.add_typer(ledger_app, name="ledger")
+app.add_typer(waiver_app, name="waiver")
 app.add_typer(stress_app, name="stress")
 app.add_typer(actor_app, name="actor")
 app.add_typer(claim_app, name="claim")

@@ -53,7 +53,7 @@ def test_ordinary_working_directories():
 def test_settings_leave_nothing_to_defaults(tmp_path):
     profile = tmp_path / "seccomp.json"
     profile.write_text('{"defaultAction": "SCMP_ACT_ERRNO"}')
-    posture = Posture(runtime="runsc", seccomp_profile=profile)
+    posture = Posture(runtime="runsc", seccomp_profile=profile.read_text())
     config = container_config(
         "sha256:0", posture=posture, limits=Limits(), user=NONROOT_USER, input_root=tmp_path
     )

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from runners import probe as probes
+from runners.controls import CONTROLS
 from runners.errors import EngineBroken, PostureRefused
 from runners.images import probe_image
 from runners.limits import MIB, Limits
@@ -197,7 +198,7 @@ def test_the_probe_does_not_run_as_root(tmp_path):
     if os.geteuid() != 0 or shutil.which("gcc") is None:
         pytest.skip("needs root and gcc")
     program = tmp_path / "probe"
-    source = probes.CONTROLS.parent / "probe" / "probe.c"
+    source = CONTROLS.parent / "probe" / "probe.c"
     subprocess.run(["gcc", "-static", "-O1", "-o", program, source], check=True)
     done = subprocess.run([program, "all", "-"], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (65, b"")

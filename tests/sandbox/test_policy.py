@@ -1,5 +1,6 @@
 """The policy: the shipped default, its mistakes, and what it turns into for the runners."""
 
+import hashlib
 from datetime import date
 from pathlib import Path
 
@@ -37,27 +38,27 @@ def test_a_protocol_may_lower_the_clocks_only(tmp_path):
     assert policy.container_limits().memory_bytes == 4 * 2**30
 
 
-def test_waivers_end(tmp_path):
-    policy = load(
-        tmp_path,
-        "isolation:\n  waivers:\n"
-        "    - {control: nonroot-group, reason: old engine, approved_by: IT, until: '2026-01-31'}\n",
+def test_own_list_of_system_calls_unless_another_is_named(tmp_path):
+    choose = lambda choice: load(tmp_path, f"isolation: {{seccomp_profile: {choice}}}\n")  # noqa: E731
+    assert choose("null").posture(date(2026, 1, 1)).seccomp_profile is None
+    assert choose("engine-default").posture(date(2026, 1, 1)).seccomp_profile == "engine-default"
+
+
+def test_content_of_a_seccomp_profile_is_part_of_the_digest(tmp_path):
+    profile, text = tmp_path / "calls.json", "isolation: {seccomp_profile: calls.json}\n"
+    profile.write_text('{"defaultAction": "SCMP_ACT_ERRNO"}')
+    first = load(tmp_path, text)
+    assert first.isolation.seccomp_digest == "sha256:" + hashlib.sha256(profile.read_bytes()).hexdigest()
+    profile.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    second = load(tmp_path, text)
+    assert first.digest != second.digest
+    # What was read is what is run, whatever becomes of the file after that.
+    assert first.posture(date(2026, 1, 1)).seccomp_profile == '{"defaultAction": "SCMP_ACT_ERRNO"}'
+    pinned = (
+        f"isolation: {{seccomp_profile: calls.json, seccomp_digest: '{first.isolation.seccomp_digest}'}}\n"
     )
-    assert policy.posture(date(2026, 1, 31)).waived == ("nonroot-group",)
-    assert policy.posture(date(2026, 2, 1)).waived == ()
-
-
-@pytest.mark.parametrize(
-    ("choice", "expected"),
-    [
-        ("null", None),
-        ("engine-default", "engine-default"),
-        ("/etc/proctor/s.json", Path("/etc/proctor/s.json")),
-    ],
-)
-def test_own_list_of_system_calls_unless_another_is_named(tmp_path, choice, expected):
-    policy = load(tmp_path, f"isolation: {{seccomp_profile: {choice}}}\n")
-    assert policy.posture(date(2026, 1, 1)).seccomp_profile == expected
+    with pytest.raises(PolicyError, match="the file was changed"):
+        load(tmp_path, pinned)
 
 
 def test_large_holdouts_may_be_sampled(tmp_path):
@@ -81,11 +82,11 @@ def test_large_holdouts_may_be_sampled(tmp_path):
         ("isolation: {user: '0:0'}\n", r"isolation\.user: must not be root"),
         ("isolation: {network: host}\n", r"isolation\.network: unknown key"),
         ("disclosure: {minimum_cells: 3}\n", r"did you mean `minimum_cell`\?"),
-        (
-            "isolation:\n  required: [a]\n"
-            "  waivers: [{control: a, reason: r, approved_by: b, until: '2026-02-30'}]\n",
-            r"required and waived at once(.|\n)*not a day",
-        ),
+        ("isolation: {seccomp_profile: nowhere.json}\n", r"is no file with a seccomp profile in JSON"),
+        ("isolation: {gpu: {}}\n", r"isolation\.gpu: needs devices \(ids\) or count"),
+        ("isolation: {gpu: {devices: [all]}}\n", r"isolation\.gpu\.devices"),
+        ("isolation: {waiver_keys: [nonsense]}\n", r"waiver_keys\[0\]: a verifier key must have the form"),
+        ("engine: {version_floors: maybe}\n", r"engine\.version_floors"),
     ],
 )
 def test_mistakes_are_named_by_line_and_path(tmp_path, text, message):
