@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from sandbox.evidence.gap_arithmetic import gap_contradictions
 from sandbox.evidence.proportion_arithmetic import TOLERANCE, equal
 from sandbox.evidence.proportion_arithmetic import wilson as wilson
+from sandbox.evidence.task_arithmetic import task_contradictions
 from sandbox.results import (
     Analysis,
     CriterionResult,
@@ -48,6 +49,7 @@ def _find(results: Results) -> Iterator[str]:
         where = f"analysis {analysis.failure_rule}"
         yield from _analysis(analysis, results, where)
         yield from gap_contradictions(analysis, where)
+        yield from task_contradictions(analysis, where)
     for where, estimate in _all_estimates(results):
         yield from _estimate(estimate, where)
     yield from _acceptance(results)
@@ -95,7 +97,7 @@ def _analysis(analysis: Analysis, results: Results, where: str) -> Iterator[str]
         if totals != (analysis.n, analysis.positives or 0, results.flow.failed):
             yield f"{where}, {attribute}: the levels do not add up to all cases"
     roc = analysis.curves.roc
-    auroc = next((e for e in analysis.estimates if e.metric == "auroc"), None)
+    auroc = next((e for e in analysis.estimates if e.metric == "auroc" and e.subject is None), None)
     if roc is not None:
         yield from _curve(roc, auroc, f"{where}, ROC curve")
 
@@ -114,8 +116,8 @@ def _named(point: OperatingPointResult) -> str:
 def _point(point: OperatingPointResult, whole: Analysis | StratumResult, where: str) -> Iterator[str]:
     tp, fp, fn, tn = point.tp, point.fp, point.fn, point.tn
     positives, negatives = tp + fn, fp + tn
-    # A label of a multilabel task may be unknown for some cases; the whole then has no such counts.
-    known = point.subject is not None and positives + negatives <= whole.n
+    # A label of a multilabel task may be unknown for some cases: the whole has no such counts.
+    known = point.subject is not None
     if min(tp, fp, fn, tn) < 0 or not (known or (positives, negatives) == (whole.positives, whole.negatives)):
         yield f"{where}: the confusion counts do not add up to positives and negatives"
         return

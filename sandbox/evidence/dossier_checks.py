@@ -22,6 +22,7 @@ from sandbox.evidence.keys import VerifierKey
 from sandbox.evidence.proof import verify_proof
 from sandbox.evidence.statement import RESULT_OF_VERDICT, bare, open_statement
 from sandbox.evidence.strictjson import parse_canonical, parse_object
+from sandbox.evidence.task_arithmetic import not_recomputed
 from sandbox.identity import Identity
 from sandbox.results import Results, from_json
 
@@ -246,8 +247,11 @@ def _results(evidence: Evidence) -> str:
     locked = evidence.the("holdout-locked").detail.get("cases")
     if locked is not None and results.flow.cases + results.flow.unlabelled > locked:
         raise DossierError("results.json counts more cases than were locked")
+    rest = not_recomputed(results)
+    beyond = f" Not recomputed, as they rest on single answers: {', '.join(rest)}." if rest else ""
     return (
         f"{count_checked(results)} estimates agree with their own counts; Wilson intervals were recomputed."
+        f"{beyond}"
     )
 
 

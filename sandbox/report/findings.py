@@ -70,7 +70,9 @@ def with_interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return decimal(estimate.value)
     level = f"{100 * estimate.level:g}\u202f% CI"
-    return f"{decimal(estimate.value)} ({level} {decimal(estimate.low)}–{decimal(estimate.high)})"
+    # A dash between negative numbers is read as a minus sign.
+    dash = "–" if estimate.low >= 0 else " to "
+    return f"{decimal(estimate.value)} ({level} {decimal(estimate.low)}{dash}{decimal(estimate.high)})"
 
 
 def named(estimate: Estimate) -> str:
