@@ -6,48 +6,35 @@ costs more than asking about them, so it happens beside the questions.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import re
 import shutil
-from collections import deque
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
 
+from runners.background import Background
 from runners.errors import SessionError
 
 _CASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-# Removals that may wait; beyond this the run waits for them, so that the disk does not fill.
-_WAITING = 64
 
 
 class CaseFolders:
     """The input root of one run, and what is to be removed; a context manager that leaves the root empty."""
 
     def __init__(self, root: Path) -> None:
-        if root.is_symlink() or not root.is_dir():
-            raise SessionError(f"The input root {root} is not a folder. Make an empty folder for the run.")
-        # Whatever lies there would be shown to the container from the first case to the last.
-        if any(root.iterdir()):
-            raise SessionError(f"The input root {root} is not empty. Give each run a fresh folder.")
+        check_empty_root(root)
         root.chmod(0o755)
         self.root = root
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="proctor-removal")
-        self._waiting: deque[Future[None]] = deque()
+        self._background = Background()
 
     def __enter__(self) -> CaseFolders:
         return self
 
-    def __exit__(self, kind: object, *_: object) -> None:
-        try:
-            while self._waiting:
-                future = self._waiting.popleft()
-                # An exception on its way already says more than a folder that could not be removed.
-                with contextlib.suppress(SessionError) if kind is not None else contextlib.nullcontext():
-                    future.result()
-        finally:
-            self._pool.shutdown()
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._background.__exit__(kind, value, trace)
 
     def show(self, case: str, directory: Path) -> None:
         """Move a staged case to where the container sees it.
@@ -89,9 +76,19 @@ class CaseFolders:
         Raises:
             SessionError: an earlier case could not be removed.
         """
-        self._waiting.append(self._pool.submit(_remove, directory, tuple(files)))
-        while self._waiting and (len(self._waiting) > _WAITING or self._waiting[0].done()):
-            self._waiting.popleft().result()
+        self._background.do(_remove, directory, tuple(files))
+
+
+def check_empty_root(root: Path) -> None:
+    """See that the input root of a run is a folder without anything in it.
+
+    Raises:
+        SessionError: it is not; whatever lies there would be shown to containers from the first case to the last.
+    """
+    if root.is_symlink() or not root.is_dir():
+        raise SessionError(f"The input root {root} is not a folder. Make an empty folder for the run.")
+    if any(root.iterdir()):
+        raise SessionError(f"The input root {root} is not empty. Give each run a fresh folder.")
 
 
 def check_case(case: str, files: Iterable[str]) -> None:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from runners.answers import Answer, NumberRange, answer_ranges
-from runners.case_folders import check_case
+from runners.background import Background
+from runners.case_folders import check_case, check_empty_root
 from runners.contracts.answer_location import AnswerLocation
-from runners.contracts.background import Background
 from runners.contracts.collected_answer import collected_answer
 from runners.contracts.container import Folders, plan, settings
 from runners.contracts.interface import ContractRun
@@ -82,10 +82,7 @@ def run_all(
 def _prepared(run: ContractRun, contract: ColdContract) -> Generator[_ColdRun, None, None]:
     if run.answer is None:
         raise SessionError("This contract needs to be told where its output holds the answer.")
-    if run.input_root.is_symlink() or not run.input_root.is_dir() or any(run.input_root.iterdir()):
-        raise SessionError(
-            f"The input root {run.input_root} is not an empty folder. Give each run a fresh one."
-        )
+    check_empty_root(run.input_root)
     remove_leftovers(run.engine)
     planned = plan(run, user=contract.user)
     with (

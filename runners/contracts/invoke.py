@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from runners.answers import Answer, NumberRange, answer_ranges
-from runners.case_folders import check_case
+from runners.background import Background
+from runners.case_folders import check_case, check_empty_root
 from runners.cases import CaseInput, CaseOutcome
 from runners.contracts.answer_location import AnswerLocation
-from runners.contracts.background import Background
 from runners.contracts.cold import Arrange, not_staged, remove_folders
 from runners.contracts.collected_answer import collected_answer
 from runners.contracts.container import Folders, plan, settings
@@ -48,10 +48,7 @@ def run_served(
     """
     if run.answer is None:
         raise SessionError("This contract needs to be told where its output holds the answer.")
-    if run.input_root.is_symlink() or not run.input_root.is_dir() or any(run.input_root.iterdir()):
-        raise SessionError(
-            f"The input root {run.input_root} is not an empty folder. Give each run a fresh one."
-        )
+    check_empty_root(run.input_root)
     answer, ranges = run.answer, answer_ranges(run.task)
     remove_leftovers(run.engine)
     helper = loopback_image(run.engine).digest

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 # Beyond this the run waits, so that neither disk nor engine fills up.
-_WAITING = 32
+_WAITING = 64
 
 
 class Background:
