@@ -6,8 +6,7 @@ import pytest
 from sandbox.scoring import operating_points, precision_recall, proportions, roc
 from sandbox.scoring.cases import make_cases
 
-# R. G. Newcombe, Two-sided confidence intervals for the single proportion: comparison of seven methods,
-# Stat Med 1998;17:857-872, table I: method 3 (score) and method 5 (Clopper-Pearson), four decimals.
+# The cases of R. G. Newcombe, Stat Med 1998;17:857-872, table I; limits as statsmodels 0.14 gives them, four decimals.
 NEWCOMBE = [
     (81, 263, (0.2553, 0.3662), (0.2527, 0.3676)),
     (15, 148, (0.0624, 0.1605), (0.0578, 0.1617)),

@@ -7,8 +7,8 @@ from sandbox.scoring.differences import newcombe
 from sandbox.scoring.multiplicity import holm
 from sandbox.scoring.shrinkage import between_variance
 
-# R. G. Newcombe, Interval estimation for the difference between independent proportions: comparison of eleven
-# methods, Stat Med 1998;17:873-890, table II, method 10 (score, no continuity correction), four decimals.
+# The cases of R. G. Newcombe, Stat Med 1998;17:873-890, table II, method 10 (score, no continuity correction); limits
+# as statsmodels 0.14 gives them, four decimals.
 NEWCOMBE = [
     (56, 70, 48, 80, (0.0524, 0.3339)),
     (9, 10, 3, 10, (0.1705, 0.8090)),
