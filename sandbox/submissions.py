@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +20,7 @@ from runners.engine import Engine
 from runners.signature import SignatureFiles
 from sandbox.errors import UsageError, WorkspaceError
 from sandbox.policy import Policy
+from sandbox.waiting_folder import waiting_folder
 from sandbox.workspace import Workspace, checked_name, entry, open_ledger, utc_now, write_json
 
 FORMAT = "proctor-submission/1"
@@ -116,9 +115,7 @@ def admit(
         raise UsageError(
             f"{archive} is not a file. Give the archive that `docker save -o IMAGE.tar IMAGE` writes."
         )
-    waiting = workspace.home / "submissions" / f".{secrets.token_hex(8)}.partial"
-    waiting.mkdir()
-    try:
+    with waiting_folder(workspace.home / "submissions") as waiting:
         archive_sha256, size = _copy_hashed(archive, waiting / ARCHIVE, progress)
         admitted, declared = examine(waiting / ARCHIVE, policy, wanted)
         attached = keep_attachments(waiting, policy, wanted)
@@ -155,17 +152,14 @@ def admit(
                 )
             return known
         write_json(waiting / "record.json", record)
+        subject = {"submission": admitted.digest, "vendor": vendor}
+        detail = {"archive_sha256": archive_sha256, "size": size, "contract": declared.contract}
         with open_ledger(workspace) as ledger:
-            ledger.append(
-                entry(
-                    "submission-admitted",
-                    subject={"submission": admitted.digest, "vendor": vendor},
-                    detail={"archive_sha256": archive_sha256, "size": size, "contract": declared.contract},
-                )
-            )
+            # A process that was killed before the last step has made the entry already.
+            known_entries = ledger.find(kind="submission-admitted", **subject)
+            if not any(dict(item.detail) == detail for item in known_entries):
+                ledger.append(entry("submission-admitted", subject=subject, detail=detail))
         waiting.rename(folder)
-    finally:
-        shutil.rmtree(waiting, ignore_errors=True)
     return _read(folder)
 
 

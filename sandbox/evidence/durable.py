@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from pathlib import Path
@@ -16,20 +17,43 @@ def write_durable(path: Path, data: bytes, *, scratch: Path | None = None, mode:
         OSError: the disk is full or refuses; ``path`` is as it was.
     """
     make_folder(path.parent)
-    temporary = (scratch or path.parent) / f".{path.name}.{secrets.token_hex(6)}.partial"
+    folder = scratch or path.parent
+    temporary = folder / f".{path.name}.{secrets.token_hex(6)}.partial"
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-        with os.fdopen(descriptor, "wb") as file:
+        with os.fdopen(_new_file(folder, temporary, mode), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+            _put(file.fileno(), temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)
         raise
     sync_folder(path.parent)
+
+
+def _new_file(folder: Path, temporary: Path, mode: int) -> int:
+    """Open a file without a name, which vanishes with a process that is killed; else one named ``temporary``."""
+    try:
+        return os.open(folder, os.O_WRONLY | os.O_TMPFILE, mode)
+    except OSError as error:
+        # Not every file system has them (open(2), O_TMPFILE).
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+            raise
+    return os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+
+
+def _put(descriptor: int, temporary: Path, path: Path) -> None:
+    if os.fstat(descriptor).st_nlink == 0:
+        nameless = f"/proc/self/fd/{descriptor}"
+        try:
+            # With a descriptor for its folder, the call follows the link that /proc holds (linkat(2)).
+            os.link(nameless, path, src_dir_fd=descriptor)
+            return
+        except FileExistsError:
+            os.link(nameless, temporary, src_dir_fd=descriptor)
+    temporary.replace(path)
 
 
 def make_folder(folder: Path) -> None:
