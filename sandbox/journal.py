@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
+import time
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from sandbox.errors import EvaluationError
 
-_SYNC_EVERY = 64
+_SECONDS_BETWEEN_SYNCS = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,9 @@ class Ended:
     failure: str | None
     seconds: float
     container: str
+
+
+_FIELDS = tuple(field.name for field in fields(Ended))
 
 
 class Journal:
@@ -49,7 +53,7 @@ class Journal:
                 self.ended[item.case_id] = item
         self._file = path.open("ab")
         self._file.truncate(whole)
-        self._unsynced = 0
+        self._synced = time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -62,15 +66,15 @@ class Journal:
 
     def append(self, item: Ended) -> None:
         """Record how a case ended."""
-        self._file.write(json.dumps(asdict(item), separators=(",", ":")).encode() + b"\n")
+        line = {name: getattr(item, name) for name in _FIELDS}
+        self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
         self._file.flush()
         self.ended[item.case_id] = item
-        self._unsynced += 1
-        # A lost machine may cost the last cases' work, never a wrong line; a killed process loses nothing.
-        if self._unsynced >= _SYNC_EVERY:
+        # A lost machine may cost the last seconds' work, never a wrong line; a killed process loses nothing.
+        if time.monotonic() - self._synced >= _SECONDS_BETWEEN_SYNCS:
             self._sync()
 
     def _sync(self) -> None:
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._unsynced = 0
+        self._synced = time.monotonic()
