@@ -269,6 +269,8 @@ def roc_slack(points: list[tuple[float, float]], value: float) -> float:
         lowered = sorted((1 - max(0.0, v - slack), max(0.0, u - slack)) for u, v in points)
         return _area_below(raised) <= value + _SAME and _area_above(lowered) >= value - _SAME
 
+    if not points:
+        return 1.0
     if not possible(0.0):
         return -1.0
     if possible(1.0):

@@ -61,7 +61,13 @@ def test_a_mark_is_found_in_every_spelling(spelling):
 
 def test_what_holds_no_mark_is_clean():
     marks = make_marks(50)
-    for data in (b"", b"0.85", os.urandom(20_000), base64.b64encode(os.urandom(5_000)), zipped(os.urandom(3_000))):
+    for data in (
+        b"",
+        b"0.85",
+        os.urandom(20_000),
+        base64.b64encode(os.urandom(5_000)),
+        zipped(os.urandom(3_000)),
+    ):
         assert find_traces(data, marks) == ()
 
 
