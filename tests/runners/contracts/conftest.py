@@ -122,6 +122,7 @@ def medperf_style(configuration):
 
 
 STYLES = {
+    "worker": Style(program="worker_lines.py", contract="worker", labels={"io.proctor.contract": "worker"}),
     "files-case": Style(program="files_case.py", contract="files"),
     "files-set": Style(
         program="files_set.py",

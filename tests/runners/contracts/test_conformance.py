@@ -16,7 +16,7 @@ from runners.leftovers import LABEL_OWNER
 pytestmark = [pytest.mark.engine]
 
 PER_CASE = (
-    *("files-case", "gc-exec", "gc-invoke", "gc-exec-mha", "gc-invoke-mha"),
+    *("worker", "files-case", "gc-exec", "gc-invoke", "gc-exec-mha", "gc-invoke-mha"),
     *("map-holoscan", "map-monai"),
 )
 WHOLE_SET = ("files-set", "medperf", "medperf-weights", "medperf-mlcube")
@@ -37,11 +37,19 @@ EXPECTED = {
     "slow-1": FailureCode.TIMEOUT,
     "c1-b": None,
 }
-# An application package cannot say by its exit code that it failed: what is missing is all that shows.
-NOT_SAID = {"crash-1": FailureCode.OUTPUT_MISSING}
+# An application package cannot say by its exit code that it failed: what is missing is all that shows. Its results
+# are objects, and a bare number stands at no declared place.
+OF_PACKAGES = dict.fromkeys(("crash-1", "text-1", "range-1"), FailureCode.OUTPUT_MISSING)
+# The worker contract has no output folder to misuse, and an end without an answer is an end.
+OF_WORKERS = {
+    "nothing-1": FailureCode.SILENT_EXIT,
+    "link-1": FailureCode.GARBAGE,
+    "large-1": FailureCode.GARBAGE,
+}
 
 
 REPORTED = {
+    "worker": "`worker`",
     "files-case": "`files`, case",
     "files-set": "`files`, set",
     "gc-exec": "GC `exec`",
@@ -75,11 +83,8 @@ def score(name):
 @pytest.mark.parametrize("style", PER_CASE)
 def test_each_failure_has_its_code_and_the_run_goes_on(put, style):
     outcomes = {outcome.case: outcome for outcome in put(style, EXPECTED)}
-    expected = EXPECTED | (NOT_SAID if style.startswith("map") else {})
-    if style.startswith("map"):
-        # Its results are objects; a bare number stands at no declared place.
-        expected |= dict.fromkeys(("text-1",), FailureCode.OUTPUT_MISSING)
-        expected |= dict.fromkeys(("range-1",), FailureCode.OUTPUT_MISSING)
+    changes = OF_WORKERS if style == "worker" else OF_PACKAGES if style.startswith("map") else {}
+    expected = EXPECTED | changes
     assert {name: outcome.failure for name, outcome in outcomes.items()} == expected
     for name, code in expected.items():
         if code is None:
@@ -89,7 +94,7 @@ def test_each_failure_has_its_code_and_the_run_goes_on(put, style):
     told = {outcome.failure for outcome in outcomes.values()} - {None}
     assert told <= report.codes
     assert (FailureCode.CRASHED in told) == (FailureCode.CRASHED in report.codes)
-    warm = outcomes["c0_25-a"].container == outcomes["c0_25-b"].container
+    warm = outcomes["c0_25-b"].container == outcomes["range-1"].container
     assert warm == (report.start == "warm, once")
     # A clock that starts with the container holds its start: far more than this program's answer takes.
     quickest = min(outcome.seconds for name, outcome in outcomes.items() if expected[name] is None)
