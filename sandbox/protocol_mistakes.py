@@ -255,8 +255,12 @@ def _point_of(criterion: Criterion, rule: MetricRule, protocol: Protocol) -> Ite
         return
     fixed = {"sensitivity": "specificity", "specificity": "sensitivity"}
     for target, other in fixed.items():
-        if getattr(point, target) is not None and criterion.metric != other:
+        if getattr(point, target) is None:
+            continue
+        if criterion.metric != other:
             yield "metric", f"at a declared {target} only {other} is estimated."
+        if criterion.stratum is not None:
+            yield "stratum", f"at a declared {target} {other} is estimated over all cases only."
     if criterion.metric.endswith("_at_prevalence") and protocol.intended_prevalence is None:
         yield "metric", f"{criterion.metric} needs intended_prevalence in the protocol."
     if criterion.metric == "net_benefit" and protocol.decision_curve is None:

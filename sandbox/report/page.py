@@ -35,7 +35,7 @@ from sandbox.report import (
     text,
 )
 from sandbox.report.model import ReportInput
-from sandbox.results import Analysis, Association, LevelCount, StratumResult
+from sandbox.results import Analysis, Association, LevelCount, OperatingPointResult, StratumResult
 
 HERE: Final = Path(__file__).parent
 CONTENT_POLICY: Final = (
@@ -82,6 +82,7 @@ def render(report: ReportInput) -> bytes:
         analysis=analysis,
         drawn=_draw(analysis, results.task),
         scored=results.task in SCORED_KINDS,
+        declared=_declared(analysis),
         stratum_metrics=task_forest.SHOWN_BY_STRATUM.get(results.task, ()),
         policy=CONTENT_POLICY,
         style=Markup((HERE / "style.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
@@ -211,8 +212,13 @@ def _forests(analysis: Analysis, task: str) -> tuple[tuple[str, Markup], ...]:
         return (("", own(task_forest.task_forest(analysis, shown, "forest-0"))),)
     return tuple(
         (point.name if point else "", own(forest.forest(analysis, point, f"forest-{i}")))
-        for i, point in enumerate(analysis.operating_points or (None,))
+        for i, point in enumerate(_declared(analysis) or (None,))
     )
+
+
+def _declared(analysis: Analysis) -> tuple[OperatingPointResult, ...]:
+    """Operating points whose threshold was declared: those that strata and gaps have too."""
+    return tuple(point for point in analysis.operating_points if point.chosen_by is None)
 
 
 def _plots(analysis: Analysis) -> tuple[tuple[str, tuple[Markup, ...]], ...]:
@@ -228,7 +234,7 @@ def _gap_panels(analysis: Analysis) -> list[tuple[str, tuple[tuple[str, str | No
     always: tuple[tuple[str, str | None], ...] = (("auroc", None), ("failure_rate", None))
     return [
         (point.name, (("sensitivity", point.name), ("specificity", point.name), *always))
-        for point in analysis.operating_points
+        for point in _declared(analysis)
     ] or [("", always)]
 
 
@@ -237,8 +243,7 @@ def _gap_criteria(analysis: Analysis) -> list[tuple[str, list[gap_findings.Crite
     if analysis.bias is None:
         return []
     return [
-        (point.name, gap_findings.criterion_rows(analysis.bias, point.name))
-        for point in analysis.operating_points
+        (point.name, gap_findings.criterion_rows(analysis.bias, point.name)) for point in _declared(analysis)
     ]
 
 

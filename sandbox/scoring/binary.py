@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 
 from sandbox.metric_catalogue import SCORE_ONLY_OVERALL
 from sandbox.protocol import OperatingPoint, Protocol
+from sandbox.result_figures import Plot
 from sandbox.results import Analysis, Curves, Estimate, FailureRule, OperatingPointResult, StratumResult
 from sandbox.scoring import calibration, failures, precision_recall, roc
 from sandbox.scoring.association import associate
@@ -14,8 +17,11 @@ from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import ScoredCases, count_patients
 from sandbox.scoring.claims import lacking, mark_claims, mark_points, worst_strata
 from sandbox.scoring.estimates import basis_of, undefined
+from sandbox.scoring.fixed_target import at_target
 from sandbox.scoring.gaps import find_gaps
+from sandbox.scoring.intended_use import decision_curve, net_benefit, predictive_values
 from sandbox.scoring.operating_points import at_threshold
+from sandbox.scoring.partial_auroc import partial_auroc
 from sandbox.scoring.scored_task import RULES, ScoredTask
 from sandbox.scoring.store import Store, make_store
 from sandbox.scoring.strata import Levels
@@ -55,6 +61,7 @@ def _analyse(
     level, method = protocol.intervals.level, protocol.intervals.proportion
     points = _operating_points(cases, protocol)
     overall = (*_estimates(cases, protocol), *calibrated)
+    parts = _partial(cases, protocol, evaluation, rule)
     failure_rate = failures.failure_rate(
         store.failed, store.reference, store.patient, level=level, method=method
     )
@@ -68,8 +75,10 @@ def _analyse(
         negatives=cases.negatives,
         patients=count_patients(cases.patient),
         sampling="clustered" if count_patients(cases.patient) < cases.n else "independent",
-        estimates=(*mark_claims(overall, cases, protocol.minimum), failure_rate),
-        operating_points=mark_points(points, cases, protocol.minimum),
+        estimates=(*mark_claims((*overall, *parts), cases, protocol.minimum), failure_rate),
+        operating_points=mark_points(
+            (*points, *_targets(cases, protocol, evaluation, rule)), cases, protocol.minimum
+        ),
         curves=_curves(cases, protocol),
         strata=tuple(strata),
         associations=tuple(
@@ -89,6 +98,7 @@ def _analyse(
             if cases.n
         ),
         worst=worst_strata(overall, points, strata),
+        plots=_plots(cases, protocol),
         bias=find_gaps(everything, store.levels, rule, _cutoffs(protocol), protocol, evaluation),
     )
 
@@ -150,17 +160,58 @@ def _tolerance(protocol: Protocol) -> float:
 
 
 def _operating_points(cases: ScoredCases, protocol: Protocol) -> tuple[OperatingPointResult, ...]:
-    return tuple(
-        at_threshold(
+    """Rates at each declared threshold, with what the protocol asks about intended use."""
+    level, tolerance = protocol.intervals.level, _tolerance(protocol)
+    found = []
+    for point, threshold in _fixed(protocol):
+        made = at_threshold(
             cases,
             point.name,
             threshold,
-            level=protocol.intervals.level,
+            level=level,
             method=protocol.intervals.proportion,
-            tolerance=_tolerance(protocol),
+            tolerance=tolerance,
         )
-        for point, threshold in _fixed(protocol)
-    )
+        called = cases.score >= threshold - tolerance
+        more: list[Estimate] = []
+        if protocol.intended_prevalence is not None:
+            more += predictive_values(cases, called, protocol.intended_prevalence, level)
+        if protocol.decision_curve is not None:
+            more.append(net_benefit(cases, called, threshold, level))
+        found.append(replace(made, estimates=(*made.estimates, *more)))
+    return tuple(found)
+
+
+def _targets(
+    cases: ScoredCases, protocol: Protocol, evaluation: str, rule: FailureRule
+) -> list[OperatingPointResult]:
+    """Operating points by a declared sensitivity or specificity, over all cases only."""
+    found = []
+    for point in protocol.operating_points:
+        if point.sensitivity is None and point.specificity is None:
+            continue
+        seed = Seed(evaluation=evaluation, metric=point.name, purpose=f"target-{rule}")
+        made = at_target(cases, point, protocol, seed)
+        if made is not None:
+            found.append(made)
+    return found
+
+
+def _partial(cases: ScoredCases, protocol: Protocol, evaluation: str, rule: FailureRule) -> list[Estimate]:
+    found: list[Estimate] = []
+    for part in protocol.partial_auroc:
+        seed = Seed(evaluation=evaluation, metric=f"partial_auroc@{part.name}", purpose=f"bootstrap-{rule}")
+        found += partial_auroc(
+            cases, part, protocol.intervals.level, seed, protocol.intervals.bootstrap_replicates
+        )
+    return found
+
+
+def _plots(cases: ScoredCases, protocol: Protocol) -> tuple[Plot, ...]:
+    curve = protocol.decision_curve
+    if curve is None or cases.positives == 0 or cases.negatives == 0:
+        return ()
+    return (decision_curve(cases, curve, protocol.intervals.level),)
 
 
 def _curves(cases: ScoredCases, protocol: Protocol) -> Curves:
