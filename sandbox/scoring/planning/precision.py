@@ -3,7 +3,8 @@
 Proportions exactly, by summing over the binomial outcomes of the very interval that scoring uses; the lower bound
 after Flahault, Cadilhac and Thomas 2005 (J Clin Epidemiol 58:859), without their normal step. AUROC: Hanley and McNeil
 1982 (Radiology 143:29), from negative exponential scores, or Obuchowski 1994 (Stat Med 13:1533), from binormal
-ones and a third larger than that of the empirical AUROC; intervals on the logit scale as in scoring. Clusters: design effect 1 + (m - 1) rho.
+ones and a third larger than that of the empirical AUROC; intervals on the logit scale as in scoring. Clusters:
+design effect 1 + (m - 1) rho.
 """
 
 from __future__ import annotations
