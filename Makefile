@@ -5,7 +5,7 @@
 PROCTOR := .venv/bin/proctor
 UV := .venv/bin/uv
 
-.PHONY: demo test hostile lint lock clean
+.PHONY: demo test hostile attacks lint lock clean
 
 demo: .venv/.runtime
 	@setup/machine.sh
@@ -20,6 +20,10 @@ test: .venv/.development
 hostile: .venv/.development
 	@setup/machine.sh
 	@PROCTOR_ATTACK_TABLE=1 .venv/bin/python -m pytest -q tests/hostile tests/runners/test_collector.py $(ARGS)
+
+# Attacks on a hold-out through what is released, at the sizes of the publications, and what each attacker gained.
+attacks: .venv/.development
+	@PROCTOR_ATTACK_SIZE=full .venv/bin/python -m pytest -q tests/attacks $(ARGS)
 
 lint: .venv/.development
 	.venv/bin/ruff check .
