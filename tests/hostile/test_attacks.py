@@ -22,6 +22,7 @@ from runners.leftovers import LABEL_OWNER, NAME_PREFIX, new_name, owner_labels
 from runners.limits import KIB, MIB, Limits
 from runners.posture import Posture
 from runners.worker import CaseInput, run_cases
+from sandbox import predictions
 from sandbox.output_schema import ScoreOutput
 from sandbox.predictions import level
 
@@ -264,6 +265,30 @@ def test_channel_does_not_tell_two_images_apart(channels, attack, channel):
     assert vendor_side(outcomes[first]) == vendor_side(outcomes[second])
     assert b"patient Doe" in log
     assert not any("Doe" in str(vendor_side(outcome)) + outcome.detail for outcome in outcomes.values())
+
+
+def test_two_runs_that_differ_in_every_channel_score_from_the_same_bytes(channels, attack, tmp_path):
+    """Results, report and release are made of the predictions alone, so what these do not hold, no vendor sees."""
+    held = "what is scored and released holds none of them: same bytes"
+    attack("channels", "all of them at once", held)
+    outcomes, log = channels
+    for side in (0, 1):
+        predictions.write(
+            (
+                predictions.Prediction(
+                    case_id=f"case-{number}",
+                    levels=None if outcome.answer is None else (vendor_side(outcome)[0],),
+                    failure=outcome.failure,
+                )
+                for number, outcome in enumerate(outcomes[row[side]] for row in CHANNELS.values())
+            ),
+            tmp_path / f"{side}.parquet",
+        )
+    assert (tmp_path / "0.parquet").read_bytes() == (tmp_path / "1.parquet").read_bytes()
+    # On the host's side the channels are wide open: it is the boundary that closes them.
+    slow, fast, _ = CHANNELS["timing"]
+    assert outcomes[slow].seconds > outcomes[fast].seconds + 0.2
+    assert log.count(b"x\n") > 5000
 
 
 def test_nothing_is_left_on_the_host(engine, inside, towards):
