@@ -18,6 +18,7 @@ from runners.contracts.interface import ImageDeclaration
 from runners.contracts.registry import Declared, declare
 from runners.engine import Engine
 from runners.signature import SignatureFiles
+from sandbox.canonical import digest
 from sandbox.errors import UsageError, WorkspaceError
 from sandbox.policy import Policy
 from sandbox.waiting_folder import waiting_folder

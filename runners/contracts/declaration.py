@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from runners.errors import ContractRefused
 
 FILE_BYTES = 64 << 10
+_LARGEST = 2**53 - 1
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -43,14 +44,21 @@ def read_document(content: bytes) -> dict[str, Any]:
         document = yaml.safe_load(text)
         if not isinstance(document, dict):
             raise ValueError
-        # Dates and the like would not survive in the record.
-        plain: dict[str, Any] = json.loads(json.dumps(document, allow_nan=False))
+        # Dates and the like would not survive in the record, nor would integers beyond its canonical form.
+        plain: dict[str, Any] = json.loads(json.dumps(document, allow_nan=False), parse_int=_exact)
     except (ValueError, TypeError, RecursionError, yaml.YAMLError):
         raise ContractRefused(
             f"The contract file is not one plain mapping in YAML or JSON, at most {FILE_BYTES >> 10} KiB, without "
             "anchors."
         ) from None
     return plain
+
+
+def _exact(digits: str) -> int:
+    number = int(digits)
+    if abs(number) > _LARGEST:
+        raise ValueError
+    return number
 
 
 def read_manifest(text: str) -> dict[str, Any]:

@@ -172,6 +172,7 @@ KINDS: Mapping[str, Kind] = {
             "size": _count,
             "layers": _count,
             "contract": _one_of("worker", "files", "grand-challenge", "medperf", "map"),
+            "settings": _digest,
         },
     ),
     "submission-refused": _kind(subject={"archive": _digest, "reason": _code}, detail={"size": _count}),

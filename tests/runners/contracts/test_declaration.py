@@ -176,6 +176,7 @@ def test_settings_are_plain_and_come_back():
         b"a: [",
         b"x" * (65 << 10),
         b"a: .nan",
+        b"a: 9007199254740992",
         b"!!python/object:os.x {}",
     ],
 )
