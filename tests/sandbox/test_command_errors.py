@@ -120,6 +120,26 @@ def test_a_read_only_workspace_is_one_sentence(home, tmp_path):
     assert main(["-q", "protocol", "register", str(protocol)]) == 0
 
 
+def test_a_clock_that_went_back_is_told_and_breaks_nothing(home, tmp_path, capsys, monkeypatch):
+    protocol = tmp_path / "protocol.yaml"
+    protocol.write_text(PROTOCOL)
+    monkeypatch.setattr("sandbox.workspace.utc_now", lambda: "2020-02-29T23:59:59Z")
+    assert main(["-q", "protocol", "register", str(protocol)]) == 0
+    monkeypatch.undo()
+    monkeypatch.setenv("PROCTOR_HOME", str(home))
+    capsys.readouterr()
+    assert main(["--json", "ledger", "show"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown[-1]["kind"], shown[-1]["time"]) == ("protocol-registered", "2020-02-29T23:59:59Z")
+    assert main(["--json", "ledger", "verify"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["held"], found["clock_went_back"]) == (True, [shown[-1]["index"]])
+    assert main(["ledger", "verify"]) == 0
+    assert f"the clock went back before entry {shown[-1]['index']}" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 PROTOCOL = """
 proctor: protocol/1
 name: read-only
