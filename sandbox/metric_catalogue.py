@@ -143,6 +143,8 @@ _TRIAGE: Final = {
     "time_to_notification_p90": MetricRule(high=math.inf, in_strata=False),
     "wait_saved_diseased": MetricRule(low=-math.inf, high=math.inf, in_strata=False),
     "wait_added_non_diseased": MetricRule(low=-math.inf, high=math.inf, in_strata=False),
+    "wait_saved_diseased_simulated": MetricRule(low=-math.inf, high=math.inf, in_strata=False),
+    "wait_added_non_diseased_simulated": MetricRule(low=-math.inf, high=math.inf, in_strata=False),
 }
 
 METRICS: Final[Mapping[TaskKind, Mapping[str, MetricRule]]] = {

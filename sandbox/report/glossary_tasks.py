@@ -296,6 +296,16 @@ TASK_METRICS: Final[Mapping[str, Metric]] = {
         ),
         source="Cobham 1954; Thompson et al. 2024",
     ),
+    "wait_saved_diseased_simulated": Metric(
+        label="Wait saved, diseased, simulated",
+        definition="The same by a simulation of the reading list, event by event: a check on the closed form.",
+        source="this project, sandbox/scoring/queue_simulation.py",
+    ),
+    "wait_added_non_diseased_simulated": Metric(
+        label="Wait added, not diseased, simulated",
+        definition="The same by a simulation of the reading list, event by event: a check on the closed form.",
+        source="this project, sandbox/scoring/queue_simulation.py",
+    ),
 }
 
 TASK_METHODS: Final[Mapping[str, Method]] = {
@@ -350,6 +360,10 @@ TASK_METHODS: Final[Mapping[str, Method]] = {
     "chi-square-sd": Method(
         definition="Interval of a standard deviation from the chi-square distribution.",
         source="Bland & Altman 1999",
+    ),
+    "simulation-batch-means": Method(
+        definition="Mean over simulated cases, with the t interval of the means of 20 consecutive batches.",
+        source="Law 2015",
     ),
     "woodruff": Method(
         definition="Interval of a quantile by inverting the score interval of the share below it.",

@@ -25,6 +25,7 @@ from sandbox.scoring.ordinal import score_ordinal
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.store import labelled_cases
 from sandbox.scoring.strata import composition
+from sandbox.scoring.triage import score_triage
 from sandbox.truth import binary_truth
 
 _SCORERS: Mapping[TaskKind, Callable[[pa.Table, Protocol, str], ScoredTask]] = {
@@ -33,6 +34,7 @@ _SCORERS: Mapping[TaskKind, Callable[[pa.Table, Protocol, str], ScoredTask]] = {
     "multilabel": score_multilabel,
     "ordinal": score_ordinal,
     "measurement": score_measurement,
+    "triage": score_triage,
 }
 
 
