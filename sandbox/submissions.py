@@ -154,7 +154,13 @@ def admit(
             return known
         write_json(waiting / "record.json", record)
         subject = {"submission": admitted.digest, "vendor": vendor}
-        detail = {"archive_sha256": archive_sha256, "size": size, "contract": declared.contract}
+        detail = {
+            "archive_sha256": archive_sha256,
+            "size": size,
+            "contract": declared.contract,
+            # How it is asked, and with what beside it, is as much the submission as its image.
+            "settings": digest([declared.settings, declared.answer, attached]),
+        }
         with open_ledger(workspace) as ledger:
             # A process that was killed before the last step has made the entry already.
             known_entries = ledger.find(kind="submission-admitted", **subject)
