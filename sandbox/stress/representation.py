@@ -8,18 +8,16 @@ from pydicom import uid as uids
 from sandbox.stress.case import Image, set_stored, stored_range, stored_values
 from sandbox.stress.errors import NotApplicableError
 
-UNSIGNED_WITHOUT_SCALE = frozenset(
+RESCALABLE = frozenset(
     str(found)
     for found in (
-        uids.DigitalXRayImageStorageForPresentation,
-        uids.DigitalXRayImageStorageForProcessing,
-        uids.DigitalMammographyXRayImageStorageForPresentation,
-        uids.DigitalMammographyXRayImageStorageForProcessing,
-        uids.DigitalIntraOralXRayImageStorageForPresentation,
-        uids.DigitalIntraOralXRayImageStorageForProcessing,
+        uids.CTImageStorage,
+        uids.MRImageStorage,
+        uids.ComputedRadiographyImageStorage,
+        uids.SecondaryCaptureImageStorage,
     )
 )
-"""Classes with the DX Image module, whose Pixel Representation, Rescale Slope and Intercept are fixed (C.8.11.3)."""
+"""Classes that leave sign, bits, slope and intercept open; the others fix some of them (PS3.3 C.8)."""
 _SIGNED_LIKE_PIXELS = ("PixelPaddingValue", "PixelPaddingRangeLimit")
 
 
@@ -35,8 +33,11 @@ def restored(image: Image, *, factor: int = 1, offset: int = 0, signed: bool, bi
         raise NotApplicableError("it is for images with one sample a pixel")
     if dataset.get("ModalityLUTSequence") or dataset.get("PerFrameFunctionalGroupsSequence"):
         raise NotApplicableError("the units of this image do not come from one slope and intercept")
-    if str(dataset.get("SOPClassUID")) in UNSIGNED_WITHOUT_SCALE and (signed or factor != 1 or offset != 0):
-        raise NotApplicableError("this class of object stores unsigned values with rescale slope 1")
+    same = signed == bool(dataset.get("PixelRepresentation")) and factor == 1 and offset == 0
+    if str(dataset.get("SOPClassUID")) not in RESCALABLE and not (
+        same and bits <= int(dataset.BitsAllocated)
+    ):
+        raise NotApplicableError("this class of object fixes sign, bits or rescale")
     moved = stored.astype(np.int64) * factor + offset
     allocated = 8 if bits <= 8 else 16
     paddings = {keyword: dataset.get(keyword) for keyword in _SIGNED_LIKE_PIXELS}

@@ -11,6 +11,7 @@ from sandbox.stress.representation import restored
 
 _OTHER = {"MONOCHROME1": "MONOCHROME2", "MONOCHROME2": "MONOCHROME1"}
 _SHAPES = {"IDENTITY": "INVERSE", "INVERSE": "IDENTITY"}
+_RADIOGRAPHS = frozenset({"CR", "DX", "MG", "IO", "PX", "RG"})
 _PRIVATE_GROUP = 0x0099
 
 
@@ -22,6 +23,8 @@ def other_monochrome(case: OpenCase, _: Severity, numbers: np.random.Generator) 
             float(dataset.get("RescaleSlope") or 1),
             float(dataset.get("RescaleIntercept") or 0),
         )
+        if image.modality not in _RADIOGRAPHS:
+            raise NotApplicableError("other classes than radiographs may not be MONOCHROME1")
         if image.photometric not in _OTHER or slope != 1 or intercept != 0:
             raise NotApplicableError("it is for grey images whose stored values have no unit")
         if any(dataset.get(name) for name in ("ModalityLUTSequence", "VOILUTSequence")):

@@ -9,6 +9,7 @@ import numpy as np
 from pydicom import uid as uids
 from pydicom.dataset import Dataset
 
+from holdout.uids import content_uid
 from sandbox.stress.case import Image, OpenCase, set_stored, stored_values
 from sandbox.stress.encoders import native
 from sandbox.stress.errors import NotApplicableError
@@ -72,6 +73,10 @@ def join(case: OpenCase, _: Severity, numbers: np.random.Generator) -> None:
         if keyword in plain:
             plain[keyword].value = ""
     plain.pop("ContributingEquipmentSequence", None)
+    organisation = content_uid("dimension organization", str(first.SOPInstanceUID))
+    for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
+        for item in plain.get(sequence) or ():
+            item.DimensionOrganizationUID = organisation
     case.images = [Image(dataset=plain, name=case.images[0].name, syntax=str(uids.ExplicitVRLittleEndian))]
 
 

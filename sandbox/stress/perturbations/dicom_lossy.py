@@ -10,7 +10,7 @@ from sandbox.stress.case import Image, OpenCase, stored_range, stored_values
 from sandbox.stress.encoders import encode, native
 from sandbox.stress.errors import NotApplicableError
 from sandbox.stress.perturbation import Change, Perturbation, Severity
-from sandbox.stress.representation import UNSIGNED_WITHOUT_SCALE, unsigned
+from sandbox.stress.representation import RESCALABLE, unsigned
 
 SIXTEEN_BITS = frozenset(
     str(found)
@@ -59,7 +59,7 @@ def _to_eight_bits(image: Image) -> None:
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         dataset.pop(keyword, None)
-    if str(dataset.get("SOPClassUID")) in UNSIGNED_WITHOUT_SCALE:
+    if str(dataset.get("SOPClassUID")) not in RESCALABLE:
         _move_window(dataset, low, step)
     else:
         dataset.RescaleSlope = f"{slope * step:.9g}"
