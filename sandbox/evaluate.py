@@ -44,6 +44,7 @@ from sandbox.identity import Identity
 from sandbox.journal import Ended, Journal
 from sandbox.policy import Policy, load_policy
 from sandbox.protocols import RegisteredProtocol
+from sandbox.release import gate
 from sandbox.results import to_json
 from sandbox.run import RunTally, contract_run, failure_counts, run_key, run_submission
 from sandbox.scored import scored_cases
@@ -61,12 +62,22 @@ ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int | None],
 
 
 def evaluate(
-    workspace: Workspace, *, holdout: str, submission: str, protocol: str, say: Say, progress: ProgressBar
+    workspace: Workspace,
+    *,
+    holdout: str,
+    submission: str,
+    protocol: str,
+    say: Say,
+    progress: ProgressBar,
+    internal: bool = False,
 ) -> Evaluation:
     """Carry out an evaluation, go on with an interrupted one, or give a finished one as it is.
 
+    Args:
+        internal: nothing of it will ever be released, so that no budget has to pay for it.
+
     Raises:
-        EvaluationRefusedError, PostureRefused, ProtocolError: a rule does not allow it.
+        EvaluationRefusedError, PostureRefused, ProtocolError, ReleaseRefusedError: a rule does not allow it.
         ProctorError, HoldoutError, RunnerError: something is broken; what was finished is kept.
     """
     policy = load_policy(workspace.policy_path)
@@ -94,11 +105,31 @@ def evaluate(
             else opened.enter_context(examining(policy, waivers.actor_keys(workspace), admitted.contract))
         )
         holdouts.check_protocol(workspace, locked, registered.protocol)
+        gate.check_before_run(
+            workspace,
+            policy,
+            locked,
+            registered.protocol,
+            evaluation=identity.evaluation,
+            vendor=admitted.vendor,
+            submission=admitted.digest,
+            internal=internal,
+        )
         folder.mkdir(parents=True, exist_ok=True)
         opened.enter_context(_alone(folder))
         write_json(folder / "identity.json", {**asdict(identity), "vendor": admitted.vendor})
         write_durable(folder / "policy.json", canonical_json(policy.document))
-        steps = _Steps(workspace, policy, locked, admitted, registered, identity, folder, say, progress)
+        drawn = gate.draw_cases(
+            workspace,
+            policy,
+            locked,
+            evaluation=identity.evaluation,
+            folder=folder,
+            key=secret_key(workspace, "pseudonyms"),
+        )
+        steps = _Steps(
+            workspace, policy, drawn, admitted, registered, identity, folder, say, progress, internal=internal
+        )
         steps.carry_out(begun)
     return read(workspace, folder)
 
@@ -117,10 +148,13 @@ class _Steps:
         folder: Path,
         say: Say,
         progress: ProgressBar,
+        *,
+        internal: bool,
     ) -> None:
         self._workspace, self._policy, self._locked = workspace, policy, locked
         self._submission, self._registered, self._identity = submission, registered, identity
         self._folder, self._say, self._progress = folder, say, progress
+        self._internal = internal
 
     def carry_out(self, begun: Examining | None) -> None:
         with Journal(self._folder / "journal.jsonl") as journal:
@@ -305,7 +339,7 @@ class _Steps:
             protocol=self._identity.protocol,
             policy=self._identity.policy,
             code=self._identity.code,
-            detail={"cases": self._locked.cases.num_rows},
+            detail={"cases": self._locked.cases.num_rows, "internal": self._internal},
         )
 
     def _enter_access(self, ended: int) -> None:

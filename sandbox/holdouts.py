@@ -281,3 +281,22 @@ def check_protocol(workspace: Workspace, locked: LockedHoldout, protocol: Protoc
             f"Change task.unit, or lock the hold-out with --unit {protocol.task.unit}."
         )
     check_against(protocol, locked.cases, reference)
+
+
+def retire(workspace: Workspace, name: str, reason: str) -> LockedHoldout:
+    """End the use of the newest locked version of a hold-out; a custodian's act, entered into the ledger once.
+
+    Args:
+        reason: a short code such as ``worn`` or ``replaced``.
+    """
+    locked = open_holdout(workspace, name)
+    with open_ledger(workspace) as ledger:
+        if not ledger.find(kind="holdout-retired", holdout=locked.name, version=locked.version):
+            subject = {
+                "holdout": locked.name,
+                "version": locked.version,
+                "root": locked.root,
+                "reason": reason,
+            }
+            ledger.append(entry("holdout-retired", subject=subject))
+    return locked

@@ -151,6 +151,12 @@ def write_dossier(workspace: Workspace, item: Evaluation, destination: Path) -> 
     return digest
 
 
+def note_view(workspace: Workspace, item: Evaluation) -> None:
+    """Enter that the institution's report was looked at."""
+    with open_ledger(workspace) as ledger:
+        ledger.append(entry("report-viewed", subject={"evaluation": item.id, "audience": "institution"}))
+
+
 def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> ReportInput:
     """Gather everything that the report shows."""
     entries = _story(ledger, item)

@@ -20,8 +20,14 @@ def evaluate(
     holdout: Annotated[str, typer.Option(help="Name of the locked hold-out.")],
     submission: Annotated[str, typer.Option(help="Vendor name or image digest of an admitted submission.")],
     protocol: Annotated[str, typer.Option(help="Registered protocol: its file, name or digest.")],
+    internal: Annotated[
+        bool, typer.Option("--internal", help="For the institution alone: nothing of it is ever released.")
+    ] = False,
 ) -> int:
     """Run one submission on one locked hold-out under one registered protocol, and score it.
+
+    Refused before any case is shown when the budget for this hold-out could not pay the release that would follow;
+    --internal runs it all the same, and then nothing of it can ever be released.
 
     The same command resumes an interrupted evaluation, and shows a finished one without running it again.
     The verdict decides the exit code: 0 met, 1 a criterion not met, 5 the data cannot tell.
@@ -35,7 +41,7 @@ def evaluate(
     workspace = open_workspace(default_home())
     item = carry_out(
         workspace, holdout=holdout, submission=submission, protocol=protocol, say=console.message,
-        progress=console.progress,
+        progress=console.progress, internal=internal,
     )  # fmt: skip
     with console.progress("writing the report"):
         reason = reporting.publish(workspace, item)
@@ -95,7 +101,11 @@ def report(
     item = evaluation.find(workspace, identifier)
     if audience not in ("institution", "vendor"):
         raise UsageError("--for must be institution or vendor.")
-    path = issued_page(workspace, item) if audience == "vendor" else reporting.write_report(workspace, item)
+    if audience == "vendor":
+        path = issued_page(workspace, item)
+    else:
+        path = reporting.write_report(workspace, item)
+        reporting.note_view(workspace, item)
     if output is not None:
         write_durable(output, path.read_bytes())
         path = output

@@ -378,3 +378,24 @@ def search(
         raise UsageError(str(error)) from error
     rows = found.to_pylist()
     console.result(rows, lambda: console.table(found.column_names, [list(row.values()) for row in rows]))
+
+
+@holdout_app.command("retire")
+def retire(
+    name: Annotated[str, typer.Argument(help="Name of the locked hold-out.")],
+    reason: Annotated[
+        str, typer.Option(help="A short code, e.g. worn, replaced, consent-withdrawn.")
+    ] = "worn",
+) -> None:
+    """End the use of a hold-out version: no evaluation begins on it any more. Needs the role custodian.
+
+    \b
+      proctor holdout retire cxr --reason worn
+    """
+    from sandbox import holdouts
+
+    locked = holdouts.retire(open_workspace(default_home()), name, reason)
+    console.result(
+        {"holdout": locked.name, "version": locked.version, "reason": reason},
+        lambda: console.line(f"{locked.name} {locked.version} is retired."),
+    )

@@ -180,7 +180,7 @@ KINDS: Mapping[str, Kind] = {
     "posture-measured": _kind("posture", detail={"held": _count, "missing": _count, "controls": _count}),
     "waiver-granted": _kind("policy", subject={"control": _code}),
     "evaluation-started": _kind(
-        "evaluation", "holdout", "root", "submission", "protocol", detail={**_RUN_COUNTS, "resumed": _flag}
+        "evaluation", "holdout", "root", "submission", "protocol", detail={**_RUN_COUNTS, "internal": _flag}
     ),
     "evaluation-resumed": _kind("evaluation", detail=_RUN_COUNTS),
     "evaluation-cancelled": _kind("evaluation", subject={"reason": _code}, detail=_RUN_COUNTS),

@@ -94,6 +94,10 @@ def make_draft(
     results = from_json((item.folder / "results.json").read_bytes())
     holdout = _read(item.folder / "holdout.json")
     started = ledger.find(kind="evaluation-started", evaluation=item.id)[0]
+    if started.detail.get("internal"):
+        raise ReleaseRefusedError(
+            f"{item.id} was run for the institution alone (--internal); nothing of it is ever released."
+        )
     finished = ledger.find(kind="evaluation-finished", evaluation=item.id)[-1]
     claims: Claims | None = None
     if mechanism in ("claim", "thresholdout"):

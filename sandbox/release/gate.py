@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from holdout.lock import LockedHoldout
+from holdout.lock import LockedHoldout, open_reference
+from sandbox import holdouts
+from sandbox.applicability import join_strata
 from sandbox.disclosure.fields import ReleasedField
 from sandbox.disclosure.screen import plan
 from sandbox.errors import ReleaseError, ReleaseRefusedError
@@ -33,10 +35,57 @@ from sandbox.release.issued import Issued, charges, issued
 from sandbox.release.selection import selection
 from sandbox.reuse.pool import draw
 from sandbox.reuse.uses import Use, retired, wear
-from sandbox.workspace import Workspace, entry
+from sandbox.scoring.strata import protocol_levels
+from sandbox.workspace import Workspace, entry, open_ledger
 
 DRAWN = "drawn.json"
 _SCOPE = "planned"
+
+
+def check_before_run(
+    workspace: Workspace,
+    policy: Policy,
+    locked: LockedHoldout,
+    protocol: Protocol,
+    *,
+    evaluation: str,
+    vendor: str,
+    submission: str,
+    internal: bool,
+) -> None:
+    """Let an evaluation begin: its hold-out is in use, and a release of it could be paid.
+
+    An evaluation that has begun goes on whatever was told since. ``internal``: nothing of it is ever released, so
+    nothing has to be paid.
+
+    Raises:
+        ReleaseRefusedError: the hold-out is retired, or the release could not be paid.
+    """
+    with open_ledger(workspace) as ledger:
+        if ledger.find(kind="evaluation-started", evaluation=evaluation):
+            return
+        ledger.require("evaluation-started")
+        check_in_use(workspace, ledger, policy, locked, today=datetime.now(UTC).date())
+        if not internal:
+            check_release_payable(
+                workspace,
+                ledger,
+                policy,
+                locked,
+                protocol,
+                vendor=vendor,
+                submission=submission,
+                groups=_groups(workspace, locked, protocol),
+            )
+
+
+def _groups(workspace: Workspace, locked: LockedHoldout, protocol: Protocol) -> tuple[str, ...]:
+    """``attribute=level`` of every level of every stratum, in the order in which results list them."""
+    if not protocol.strata:
+        return ()
+    reference = open_reference(locked, holdouts.reference_key(workspace, locked))
+    levels = protocol_levels(join_strata(protocol, locked.cases, reference), protocol)
+    return tuple(f"{each.name}={level}" for each in levels for level in each.names)
 
 
 def check_in_use(
@@ -87,7 +136,6 @@ def check_release_payable(
 
 def draw_cases(
     workspace: Workspace,
-    ledger: Ledger,
     policy: Policy,
     locked: LockedHoldout,
     *,
@@ -98,6 +146,10 @@ def draw_cases(
     """The hold-out with the cases that this evaluation is to ask: all, or those of a random part of the patients.
 
     The draw is entered into the ledger before the run; the same evaluation meets the same patients.
+
+    Args:
+        folder: the evaluation's, where the drawn cases are kept.
+        key: secret of the institution, 32 bytes or more.
     """
     share = policy.reuse.sampling.share
     if share >= 1:
@@ -107,16 +159,17 @@ def draw_cases(
     cases = locked.cases.filter(
         pc.is_in(locked.cases["patient_key"], value_set=pa.array(list(drawn.patients)))
     )
-    if not ledger.find(kind="holdout-drawn", evaluation=evaluation):
-        names = cases["case_id"].to_pylist()
-        write_durable(folder / DRAWN, json.dumps({"digest": drawn.digest, "cases": names}).encode())
-        ledger.append(
-            entry(
-                "holdout-drawn",
-                subject={"holdout": locked.name, "evaluation": evaluation, "drawn": drawn.digest},
-                detail={"cases": cases.num_rows, "pool": locked.cases.num_rows},
+    with open_ledger(workspace) as ledger:
+        if not ledger.find(kind="holdout-drawn", evaluation=evaluation):
+            names = cases["case_id"].to_pylist()
+            write_durable(folder / DRAWN, json.dumps({"digest": drawn.digest, "cases": names}).encode())
+            ledger.append(
+                entry(
+                    "holdout-drawn",
+                    subject={"holdout": locked.name, "evaluation": evaluation, "drawn": drawn.digest},
+                    detail={"cases": cases.num_rows, "pool": locked.cases.num_rows},
+                )
             )
-        )
     return replace(locked, cases=cases)
 
 
