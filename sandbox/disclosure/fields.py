@@ -13,8 +13,6 @@ from typing import Any, Literal
 
 FieldKind = Literal["verdict", "count", "rate", "score", "interval_end"]
 RuleName = Literal[
-    "selection",
-    "label_free",
     "metric",
     "patients",
     "cells",

@@ -2,8 +2,8 @@
 
 How they act is in :mod:`sandbox.disclosure.screen`, which turns results into fields:
 
-    screened = screen(results, policy.disclosure.rules, scope="predictions-sha256:...")
-    finding = audit(constraints_so_far, screened, rules=policy.disclosure.rules)
+    screened = screen(results, policy.disclosure, scope="sha256 of the predictions")
+    findings = audit(so_far, screened.constraints, protected=..., minimum_width=policy.disclosure.minimum_width)
 """
 
 from __future__ import annotations

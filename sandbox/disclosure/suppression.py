@@ -6,7 +6,7 @@ share it. Reasons name no count.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -171,7 +171,10 @@ def _add_secondary(found: dict[Key, Withheld | None], counted: Counted, rules: D
     """
     families = {(key.name, key.point) for key in found if key.name != "auroc" and "/" not in key.name}
     lines = divisions(counted.groups)
-    size: Callable[[str], int] = lambda group: counted.values[counted.truth[group]["patients"]]  # noqa: E731
+
+    def size(group: str) -> int:
+        return counted.values[counted.truth[group]["patients"]]
+
     changed = True
     while changed:
         changed = False
