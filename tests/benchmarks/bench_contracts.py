@@ -73,7 +73,7 @@ def lines_in_turn(image, volume, questions):
 
 def docker_run(image, *options, command=(), entrypoint=None):
     chosen = ["--entrypoint", entrypoint] if entrypoint else []
-    fixed = ("--rm", "--network", "none", "--user", "65532:65532", "--tmpfs", "/tmp:mode=1777")
+    fixed = ("--rm", "--network", "none", "--user", "65532:65532", "--tmpfs", "/tmp:uid=65532")
     done = subprocess.run(
         ["docker", "run", *fixed, *options, *chosen, image, *command],
         capture_output=True,
