@@ -145,7 +145,9 @@ def _point(point: OperatingPointResult, whole: Analysis | StratumResult, where: 
             if (estimate.successes, estimate.n) != (successes, n):
                 yield f"{place}: it does not rest on the confusion counts"
             values[estimate.metric] = _ratio(successes, n)
-        if estimate.metric in values and not equal(estimate.value, values[estimate.metric]):
+        # A declared rate that no threshold reaches leaves the other one without a value.
+        unreached = point.chosen_by is not None and estimate.value is None
+        if estimate.metric in values and not unreached and not equal(estimate.value, values[estimate.metric]):
             yield f"{place}: the value is not the one of the counts"
 
 

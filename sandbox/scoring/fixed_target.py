@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sandbox.output_schema import ScoreOutput
 from sandbox.protocol import OperatingPoint, Protocol
 from sandbox.results import Estimate, OperatingPointResult
 from sandbox.scoring.bootstrap import Seed, replicate_counts
@@ -30,12 +31,13 @@ def at_target(
     groups, distinct = tie_groups(cases.score)
     column = groups + distinct * cases.reference
     whole = np.bincount(column, minlength=2 * distinct).astype(np.float64)[None, :]
-    index = int(_index(whole, distinct, point)[0])
+    scores = np.unique(cases.score)
+    # No threshold calls a failed positive positive, or a failed negative negative.
+    ends = (int(scores[0] == -np.inf), distinct - int(scores[-1] == np.inf))
+    index = int(_index(whole, distinct, ends, point)[0])
     negative, positive = whole[0, :distinct], whole[0, distinct:]
     tp, fp = int(positive[index:].sum()), int(negative[index:].sum())
     fn, tn = cases.positives - tp, cases.negatives - fp
-    distinct_scores = np.unique(cases.score)
-    threshold = float(distinct_scores[index]) if index < distinct else np.inf
     by_sensitivity = point.sensitivity is not None
     target, other = ("sensitivity", "specificity") if by_sensitivity else ("specificity", "sensitivity")
     reached = (tp / cases.positives) if by_sensitivity else (tn / cases.negatives)
@@ -52,16 +54,16 @@ def at_target(
 
     given = estimate(
         target, reached, None, basis(target), FIXED, successes=counts[target][0],
-        reason="The protocol fixes this rate; it is reached on these cases.",
+        reason="The protocol fixes this rate: no interval belongs to it.",
     )  # fmt: skip
     found: Estimate
-    if not np.isfinite(threshold):
-        # Only failed cases lie beyond: no answer could have been a threshold.
-        reason = f"No threshold reaches a {target} of {reached:.3f} with the cases that failed."
+    wanted = point.sensitivity or point.specificity or 0.0
+    if reached < wanted - 1e-9:
+        reason = f"With the cases that failed no threshold reaches a {target} of {wanted:g}."
         found = undefined(other, basis(other), METHOD, reason, successes=counts[other][0])
     else:
         hits, n = counts[other]
-        drawn = _drawn(cases, column, distinct, point, protocol, seed)
+        drawn = _drawn(cases, column, distinct, ends, point, protocol, seed)
         centre, half = float(drawn.mean()), quantile(protocol.intervals.level) * float(drawn.std(ddof=1))
         interval = (max(0.0, centre - half), min(1.0, centre + half))
         found = estimate(other, hits / n, interval, basis(other), METHOD, successes=hits)
@@ -76,25 +78,40 @@ def at_target(
         fn=fn,
         tn=tn,
         estimates=(given, found),
-        chosen_by=f"found on these cases for a {target} of {point.sensitivity or point.specificity:g}",
+        chosen_by=f"found on these cases for a {target} of {wanted:g}",
     )
 
 
-def _index(counts: Floats, distinct: int, point: OperatingPoint) -> Integers:
+def _shown(scores: Floats, index: int, output: ScoreOutput) -> float:
+    """The threshold as a number; above all answers it is one level beyond the highest."""
+    if index < scores.size and np.isfinite(scores[index]):
+        return float(scores[index])
+    finite = scores[np.isfinite(scores)]
+    step = (output.maximum - output.minimum) / (output.levels - 1)
+    return (float(finite[-1]) if finite.size else output.maximum) + step
+
+
+def _index(counts: Floats, distinct: int, ends: tuple[int, int], point: OperatingPoint) -> Integers:
     """Index of the distinct score that is the threshold, in each row of counts; ``distinct``: above all scores."""
     negative, positive = counts[:, :distinct], counts[:, distinct:]
     if point.sensitivity is not None:
         tail = np.cumsum(positive[:, ::-1], axis=1)[:, ::-1]
         reached = tail >= point.sensitivity * positive.sum(axis=1, keepdims=True) - 1e-9
-        return np.asarray(np.maximum(reached.sum(axis=1) - 1, 0), dtype=np.int64)
+        return np.asarray(np.clip(reached.sum(axis=1) - 1, *ends), dtype=np.int64)
     assert point.specificity is not None
     below = np.concatenate((np.zeros((counts.shape[0], 1)), np.cumsum(negative, axis=1)), axis=1)
     missed = below < point.specificity * negative.sum(axis=1, keepdims=True) - 1e-9
-    return np.asarray(missed.sum(axis=1), dtype=np.int64)
+    return np.asarray(np.clip(missed.sum(axis=1), *ends), dtype=np.int64)
 
 
 def _drawn(
-    cases: ScoredCases, column: Integers, distinct: int, point: OperatingPoint, protocol: Protocol, seed: Seed
+    cases: ScoredCases,
+    column: Integers,
+    distinct: int,
+    ends: tuple[int, int],
+    point: OperatingPoint,
+    protocol: Protocol,
+    seed: Seed,
 ) -> Floats:
     """The other rate in each resample, with its threshold found anew and z^2/2 of both outcomes added."""
     z2 = quantile(protocol.intervals.level) ** 2
@@ -102,7 +119,7 @@ def _drawn(
     for counts in replicate_counts(
         cases.patient, column, 2 * distinct, seed, protocol.intervals.bootstrap_replicates
     ):
-        index = _index(counts, distinct, point)
+        index = _index(counts, distinct, ends, point)
         negative, positive = counts[:, :distinct], counts[:, distinct:]
         side = negative if point.sensitivity is not None else positive
         below = np.concatenate((np.zeros((side.shape[0], 1)), np.cumsum(side, axis=1)), axis=1)
