@@ -67,12 +67,9 @@ def at_target(
         centre, half = float(drawn.mean()), quantile(protocol.intervals.level) * float(drawn.std(ddof=1))
         interval = (max(0.0, centre - half), min(1.0, centre + half))
         found = estimate(other, hits / n, interval, basis(other), METHOD, successes=hits)
-    score = protocol.score
     return OperatingPointResult(
         name=point.name,
-        threshold=threshold
-        if np.isfinite(threshold)
-        else (score.minimum if by_sensitivity else score.maximum),
+        threshold=_shown(scores, index, protocol.score),
         tp=tp,
         fp=fp,
         fn=fn,
