@@ -16,6 +16,7 @@ from pydicom.uid import UID
 from holdout.uids import keyed_token, keyed_uid
 from sandbox.stress.case import OpenCase
 
+_OF_THE_STANDARD = "1.2.840.10008."
 _OWN = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID")
 
 
@@ -44,20 +45,25 @@ def new_identity(case: OpenCase, key: bytes, parts: tuple[str, ...]) -> str:
                 image.dataset[keyword].value = known[old]
     pseudonym = keyed_token(key, *parts, "pseudonym")
     for image in case.images:
-        _replace_references(image.dataset, known)
+        _replace_references(image.dataset, known, key, parts)
         for keyword in ("PatientID", "PatientName"):
             if keyword in image.dataset:
                 setattr(image.dataset, keyword, pseudonym)
     return pseudonym
 
 
-def _replace_references(dataset: Dataset, known: dict[str, UID]) -> None:
+def _replace_references(dataset: Dataset, known: dict[str, UID], key: bytes, parts: tuple[str, ...]) -> None:
+    fresh = set(known.values())
     # Elements that nobody touched stay undecoded: decoding all of them costs more than the pixels do.
     for tag in list(dataset.keys()):
         raw = dataset.get_item(tag)
         vr = raw.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
         if vr == "SQ":
             for item in dataset[tag].value or ():
-                _replace_references(item, known)
-        elif vr == "UI" and isinstance(value := dataset[tag].value, str) and value in known:
-            dataset[tag].value = known[value]
+                _replace_references(item, known, key, parts)
+        elif vr == "UI" and isinstance(value := dataset[tag].value, str):
+            if value in known:
+                dataset[tag].value = known[value]
+            elif value and not value.startswith(_OF_THE_STANDARD) and value not in fresh:
+                # An instance outside the case, or one that a conversion left behind: it would tell the clean case.
+                dataset[tag].value = UID(keyed_uid(key, *parts, "reference", value))

@@ -77,6 +77,12 @@ def join(case: OpenCase, _: Severity, numbers: np.random.Generator) -> None:
     for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
         for item in plain.get(sequence) or ():
             item.DimensionOrganizationUID = organisation
+    for series in plain.get("ReferencedSeriesSequence") or ():
+        # The library goes through a set here, whose order differs from process to process.
+        instances = series.get("ReferencedInstanceSequence") or []
+        series.ReferencedInstanceSequence = sorted(
+            instances, key=lambda item: str(item.ReferencedSOPInstanceUID)
+        )
     case.images = [Image(dataset=plain, name=case.images[0].name, syntax=str(uids.ExplicitVRLittleEndian))]
 
 

@@ -91,7 +91,7 @@ def case(modality: str, *, slices: int = 0) -> Files:
             "CR", stored, 1, BitsStored=12, HighBit=11, WindowCenter="2048", WindowWidth="4096", **extra
         )
     elif modality == "US":
-        grey = np.rint(220 * body(96, 160)).astype(np.uint8)
+        grey = np.rint(220 * body(192, 320)).astype(np.uint8)
         content = _file("US", np.repeat(grey[..., None], 3, axis=2), 1)
     elif modality == "PT":
         stored = np.rint(20000 * body()).astype(np.int16)
