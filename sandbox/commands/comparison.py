@@ -1,10 +1,10 @@
-"""``proctor compare`` and ``compare-readers``: finished evaluations against each other and against readers."""
+"""``proctor compare``, ``compare-readers`` and ``reader-truth``: evaluations against each other and against readers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -165,6 +165,105 @@ def compare_readers(
         )
     _publish(sections, f"{found.vendor} against readers", output, to_plain(found, "readers"), found.notes)
     return 0 if margin is None else verdict_code([item.verdict for item in found.against])
+
+
+def reader_truth(
+    evaluation: Annotated[str, typer.Argument(help="Id, or its beginning, of a finished evaluation.")],
+    readings: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with case_id, reader and score (0 or 1) of several readers.", metavar="READERS.csv"
+        ),
+    ] = None,
+    rule: Annotated[
+        Literal["majority", "unanimous", "any"], typer.Option(help="How calls become a consensus.")
+    ] = "majority",
+    error_rate: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Share of the reference's labels that may be wrong; may be repeated.", min=0, max=0.49
+        ),
+    ] = None,
+    point: Annotated[
+        str | None, typer.Option(help="Operating point for rates; the protocol's first.")
+    ] = None,
+    level: _Level = 0.95,
+    output: _Output = None,
+) -> None:
+    """How far does a result depend on its truth? Readers as truth, their agreement, wrong labels.
+
+    For each stated error rate two values: with errors that do not depend on the algorithm, and the lowest and
+    highest that so many wrong labels could make. With readers: each as truth, the consensus without each, and the
+    noise ceiling, which is what a member of the panel reaches. The look enters the ledger.
+
+    \b
+      proctor reader-truth 3fa1 --error-rate 0.02 --error-rate 0.1 --error-rate 0.2
+      proctor reader-truth 3fa1 --readings readers.csv --rule majority
+    """
+    from sandbox.commands.tables_page import Section
+    from sandbox.errors import UsageError
+    from sandbox.records import to_plain
+    from sandbox.truth_study import study_truth
+
+    if readings is None and not error_rate:
+        raise UsageError("Give --readings, or at least one --error-rate.")
+    found = study_truth(
+        open_workspace(default_home()),
+        evaluation,
+        readings,
+        rates=error_rate or (),
+        rule=rule,
+        point=point,
+        level=level,
+    )
+    sections = [
+        Section(
+            heading=f"{band.metric} if labels are wrong; seen {_number(band.seen)}",
+            columns=("wrong labels", "independent errors", "lowest", "highest"),
+            rows=tuple(
+                (
+                    f"{each.error_rate:.1%}",
+                    _number(each.independent),
+                    _number(each.lowest),
+                    _number(each.highest),
+                )
+                for each in band.rates
+            ),
+        )
+        for band in found.bands
+    ]
+    if found.agreement:
+        sections.append(
+            Section(
+                heading="Agreement of the readers",
+                columns=("coefficient", "value", "low", "high", "cases"),
+                rows=tuple(
+                    (each.coefficient, _number(each.value), _number(each.low), _number(each.high), each.cases)
+                    for each in found.agreement
+                ),
+            )
+        )
+    sections += [
+        Section(
+            heading=f"{item.metric} by choice of truth",
+            columns=("truth", "value", "low", "high", "n"),
+            rows=tuple(
+                (name, _number(each.value), _number(each.low), _number(each.high), each.n)
+                for name, each in (
+                    (f"consensus by {found.rule}", item.consensus),
+                    *((each.truth, each.estimate) for each in (*item.each_reader, *item.leave_one_out)),
+                )
+            ),
+            notes=()
+            if item.ceiling is None
+            else (
+                f"Noise ceiling: a reader reaches {_number(item.ceiling.lower)} against the others and "
+                f"{_number(item.ceiling.upper)} against all. {item.undecided} cases are undecided.",
+            ),
+        )
+        for item in found.by_truth
+    ]
+    _publish(sections, f"{found.vendor} under uncertain truth", output, to_plain(found, "truth"), found.notes)
 
 
 def verdict_code(verdicts: Sequence[Inferiority | None]) -> int:

@@ -14,7 +14,7 @@ import typer
 
 from sandbox.commands import console
 from sandbox.commands.actors import actor_app
-from sandbox.commands.comparison import compare, compare_readers
+from sandbox.commands.comparison import compare, compare_readers, reader_truth
 from sandbox.commands.demo import demo
 from sandbox.commands.evaluations import dossier, evaluate, evaluation_app, report, verify
 from sandbox.commands.holdouts import holdout_app
@@ -83,6 +83,7 @@ app.add_typer(release_app, name="release")
 for _command in (init, doctor, evaluate, compare, report, dossier, verify, demo):
     app.command()(_command)
 app.command("compare-readers")(compare_readers)
+app.command("reader-truth")(reader_truth)
 holdout_app.command("power")(power)
 
 

@@ -179,6 +179,38 @@ def test_readers_of_the_same_cases(site, monkeypatch, capsys, tmp_path):
     assert run(site, monkeypatch, capsys, "compare-readers", "0e", str(path))[0] == 2
 
 
+def test_a_result_under_uncertain_truth(site, monkeypatch, capsys, tmp_path):
+    table = pq.read_table(site / "workspace/evaluations" / ("0" + "e" * 15) / "scored.parquet")
+    random = np.random.default_rng(4)
+    rows = ["case_id,reader,score"]
+    for reader in ("r1", "r2", "r3"):
+        rows += [
+            f"{case},{reader},{int(truth) ^ int(random.random() < 0.1)}"
+            for case, truth in zip(table["case_id"].to_pylist(), table["reference"].to_pylist(), strict=True)
+            if truth is not None
+        ]
+    path = tmp_path / "readers.csv"
+    path.write_text("\n".join(rows) + "\n")
+    words = ["reader-truth", "0e", "--readings", str(path), "--error-rate", "0.02", "--error-rate", "0.1"]
+    code, data, _ = run(site, monkeypatch, capsys, *words)
+    assert code == 0
+    assert [band["metric"] for band in data["bands"]] == ["auroc", "sensitivity", "specificity"]
+    for band in data["bands"]:
+        assert (
+            band["rates"][1]["lowest"]
+            <= band["rates"][0]["lowest"]
+            <= band["seen"]
+            <= band["rates"][0]["highest"]
+        )
+    assert [item["truth"] for item in data["by_truth"][0]["each_reader"]] == ["r1", "r2", "r3"]
+    assert 0.4 < data["agreement"][0]["value"] < 0.9
+    assert looks(site)[-1].detail["purpose"] == "truth-study"
+    assert run(site, monkeypatch, capsys, "reader-truth", "0e")[0] == 2
+    assert (
+        run(site, monkeypatch, capsys, "reader-truth", "0e", "--error-rate", "0.1", "--point", "none")[0] == 2
+    )
+
+
 def test_power_from_counts_alone(site, monkeypatch, capsys):
     before = len(looks(site))
     words = ["holdout", "power", "cxr", "--target", "opacity", "--by", "manufacturer", "--margin", "0.7"]
