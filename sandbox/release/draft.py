@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from sandbox import holdouts
 from sandbox.canonical import canonical_json
 from sandbox.disclosure.audit import AuditFinding, audit
 from sandbox.disclosure.fields import ReleasedField, RuleVerdict
@@ -19,6 +20,7 @@ from sandbox.release.answers import Question, answer
 from sandbox.release.budget import check_payable
 from sandbox.release.claims import Claims, find_claims
 from sandbox.release.content import Content, Cost, Subject, make_content
+from sandbox.release.differences import check_calls, check_versions
 from sandbox.release.issued import Told, charges, constraints, issued, protected
 from sandbox.release.selection import selection
 from sandbox.release.traces import refuse_traces
@@ -120,6 +122,9 @@ def make_draft(
         ),
         mechanism,
     )
+    minimum = policy.disclosure.minimum_difference
+    check_versions(workspace, ledger, holdouts.open_holdout(workspace, item.holdout, item.version), minimum)
+    check_calls(workspace, item, results, earlier, minimum)
     bits, before = check_payable(told.fields, charges(earlier), policy, vendor=item.vendor)
     screened = told.screened
     findings = audit(

@@ -31,6 +31,7 @@ from sandbox.policy import Policy
 from sandbox.protocol import Protocol
 from sandbox.release.budget import check_payable
 from sandbox.release.claims import find_claims
+from sandbox.release.differences import check_versions
 from sandbox.release.issued import Issued, charges, issued
 from sandbox.release.selection import selection
 from sandbox.reuse.pool import draw
@@ -67,6 +68,7 @@ def check_before_run(
         ledger.require("evaluation-started")
         check_in_use(workspace, ledger, policy, locked, today=datetime.now(UTC).date())
         if not internal:
+            check_versions(workspace, ledger, locked, policy.disclosure.minimum_difference)
             check_release_payable(
                 workspace,
                 ledger,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow.parquet as pq
 
-from sandbox.disclosure.sentinels import find_traces
+from sandbox.disclosure.sentinels import SHORTEST_MARK, find_traces
 from sandbox.errors import ReleaseError, ReleaseRefusedError
 from sandbox.evaluation import Evaluation
 
@@ -27,7 +27,8 @@ def refuse_traces(item: Evaluation, files: Mapping[str, bytes]) -> None:
     except (OSError, ValueError, KeyError) as error:
         raise ReleaseError(f"{item.folder} is damaged. Restore it from a backup of the workspace.") from error
     for name, data in files.items():
-        if find_traces(data, sorted(marks)):
+        # Shorter marks would be found in any text; every mark that Proctor makes is longer.
+        if find_traces(data, sorted(mark for mark in marks if len(mark) >= SHORTEST_MARK)):
             raise ReleaseRefusedError(
                 f"{name} would carry the mark of a case. Nothing leaves; this is a defect or an attack: see the "
                 "evaluation's folder."

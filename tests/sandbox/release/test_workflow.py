@@ -15,6 +15,9 @@ from tests.sandbox.release.examined import acting, command, evaluate, make_site,
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
+    # These evaluations have no locked hold-out behind them; versions are told apart in tests/end_to_end.
+    monkeypatch.setattr("sandbox.release.draft.holdouts.open_holdout", lambda *_: None)
+    monkeypatch.setattr("sandbox.release.draft.check_versions", lambda *_: None)
     monkeypatch.delenv("PROCTOR_ACTOR", raising=False)
     monkeypatch.setenv("PROCTOR_HOME", str(tmp_path / "home"))
     return make_site(tmp_path / "home")
@@ -171,10 +174,10 @@ def test_killed_before_the_entry_nothing_was_told_and_the_command_goes_on(site, 
             raise KeyboardInterrupt
         return append(self, entry)
 
-    monkeypatch.setattr(Ledger, "append", killed)
-    with pytest.raises(KeyboardInterrupt):
-        workflow.issue(site, identifier)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workflow.issue(site, identifier)
     assert workflow.show(site, identifier).state == "approved"
     assert workflow.issue(site, identifier)[0].state == "issued"
     assert len(entries(site, "release-issued")) == 1
@@ -232,6 +235,24 @@ def test_a_vendor_sees_the_issued_page_and_before_it_nothing(site, capsys, tmp_p
     assert main(["report", evaluation, "--for", "vendor", "-o", str(tmp_path / "acme.html")]) == 0
     assert (tmp_path / "acme.html").read_bytes() == (site.release(identifier) / "release.html").read_bytes()
     assert entries(site, "report-viewed")[-1].subject["audience"] == "vendor"
+
+
+def test_calls_that_differ_in_a_few_patients_are_not_both_told(site, monkeypatch):
+    from tests.sandbox.release import examined
+
+    first = evaluate(site, "acme", seed=1)
+    release(site, first)
+    whole = examined.answers
+
+    def but_three(skill, seed):
+        table = whole(skill, 1)
+        scores = table["score"].to_pylist()
+        scores[:3] = [1.0 - score if score != 0.5 else 0.0 for score in scores[:3]]
+        return table.set_column(table.column_names.index("score"), "score", [scores])
+
+    monkeypatch.setattr(examined, "answers", but_three)
+    with pytest.raises(ReleaseRefusedError, match="fewer patients than the policy allows"):
+        workflow.request(site, evaluate(site, "bolt", seed=2))
 
 
 def test_a_mark_of_a_case_never_leaves(site, monkeypatch):
