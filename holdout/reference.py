@@ -6,6 +6,7 @@ texts mean positive and negative, who read, by which method truth was establishe
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,19 +33,24 @@ class _Model(BaseModel):
 class LabelColumn(_Model):
     """A label. With ``positive`` and ``negative`` it is binary (1, 0); without, the text itself is the label.
 
-    ``unlabelled`` texts, and the empty cell, mean that there is no truth for this case.
+    ``values`` closes the list of texts, for classes and grades; ``number`` asks for a finite number, for
+    measurements. ``unlabelled`` texts, and the empty cell, mean that there is no truth for this case.
     """
 
     column: str
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     unlabelled: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    number: bool = False
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
         if bool(self.positive) != bool(self.negative):
             raise ValueError("give both positive and negative values, or neither")
-        named = [*self.positive, *self.negative, *self.unlabelled]
+        if sum((self.binary, bool(self.values), self.number)) > 1:
+            raise ValueError("a label is binary, has values, or is a number: give one of these")
+        named = [*self.values, *self.positive, *self.negative, *self.unlabelled]
         twice = [text for text, count in Counter(named).items() if count > 1]
         if twice:
             raise ValueError(f"{twice} cannot mean two things")
@@ -55,6 +61,13 @@ class LabelColumn(_Model):
         """Whether the label has the values 1 and 0."""
         return bool(self.positive)
 
+    @property
+    def expected(self) -> str:
+        """What is wrong with a text that has no declared meaning, in words."""
+        if self.number:
+            return "not a number"
+        return "none of the declared values" if self.values else "neither positive nor negative"
+
     def read(self, text: str) -> str | None:
         """Value of a cell: '1' or '0' (binary) or its text; None where unlabelled.
 
@@ -63,6 +76,10 @@ class LabelColumn(_Model):
         """
         if not text or text in self.unlabelled:
             return None
+        if self.values and text not in self.values:
+            raise ValueError(text)
+        if self.number and not math.isfinite(float(text)):
+            raise ValueError(text)
         if not self.binary:
             return text
         if text in self.positive:
@@ -229,7 +246,7 @@ def _read_labels(
             try:
                 values[row.line][name] = label.read(row.cells[label.column])
             except ValueError:
-                problems.append(f"line {row.line}: {label.column} is neither positive nor negative")
+                problems.append(f"line {row.line}: {label.column} is {label.expected}")
     if problems:
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise ReferenceStandardError(f"{table_path}: " + "; ".join(problems[:SHOWN]) + more)

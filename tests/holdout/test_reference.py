@@ -171,3 +171,28 @@ def test_a_misspelt_key_of_a_label_is_named_with_the_right_one(tmp_path: Path) -
     path.write_text(path.read_text().replace("column: truth", "colum: truth"))
     with pytest.raises(ReferenceStandardError, match=r"colum: unknown key; did you mean `column`\?"):
         load(path, make_index())
+
+
+@pytest.mark.parametrize(
+    ("label", "truth", "message"),
+    [
+        ("{column: truth, values: [nv, mel]}", "bkl", "line 2: truth is none of the declared values"),
+        ("{column: truth, number: true}", "12 mm", "line 2: truth is not a number"),
+        ("{column: truth, number: true}", "nan", "line 2: truth is not a number"),
+        ("{column: truth, number: true, values: [a]}", "1", "give one of these"),
+        ("{column: truth, values: [a], unlabelled: [a]}", "a", "cannot mean two things"),
+    ],
+)
+def test_classes_and_numbers_are_held_against_their_declaration(
+    tmp_path: Path, label: str, truth: str, message: str
+) -> None:
+    table = f"k,truth,who\n1.1,{truth},r1\n"
+    path = declare(tmp_path, "{sop_instance_uid: k}", table, label=label)
+    with pytest.raises(ReferenceStandardError, match=message):
+        load(path, make_index())
+
+
+def test_a_class_and_a_number_are_kept_as_text(tmp_path: Path) -> None:
+    table = "k,truth,who\n1.1,12.5,r1\n"
+    path = declare(tmp_path, "{sop_instance_uid: k}", table, label="{column: truth, number: true}")
+    assert load(path, make_index()).by_case["1.1"].labels == {"finding": "12.5"}
