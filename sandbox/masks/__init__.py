@@ -1,0 +1,1 @@
+"""Masks: kept as run lengths, bounded in what they may cost."""

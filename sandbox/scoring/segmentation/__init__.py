@@ -1,0 +1,1 @@
+"""Segmentation: overlap, boundary distances, volumes and instances of masks."""
