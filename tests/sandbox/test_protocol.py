@@ -256,3 +256,98 @@ def test_what_is_not_given_of_bias_is_not_in_the_digest(tmp_path):
 def test_mistakes_of_bias_are_named_by_line(tmp_path, text, message):
     with pytest.raises(ProtocolError, match=message):
         load(tmp_path, text)
+
+
+HAM = "sha256:746bd2634305f68f8350561d9b7faf54294af54c6185c7cbb2083134c404bf62"
+
+
+def test_a_protocol_of_an_earlier_version_keeps_its_digest():
+    """What was registered before tasks of other kinds existed is still the same plan."""
+    assert load_protocol(SHIPPED / "ham10000-200.yaml").digest == HAM
+
+
+CLASSES = MINIMAL.replace("binary", "multiclass") + "output: {classes: {names: [a, b, c]}}\n"
+ORDINAL = MINIMAL.replace("binary", "ordinal") + "output: {grades: {names: [low, high]}}\n"
+LABELS = (
+    MINIMAL.replace("kind: binary, target: finding", "kind: multilabel")
+    + "output: {classes: {names: [a, b]}}\n"
+)
+QUEUE = (
+    "queue: {operating_point: half, arrivals_per_hour: RATE, prevalence: 0.1, diseased: {mean_minutes: 10}, "
+    "non_diseased: {mean_minutes: 10}}\n"
+)
+TRIAGE = MINIMAL.replace("binary", "triage") + "operating_points: [{name: half, threshold: 0.5}]\n" + QUEUE
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MINIMAL.replace("binary", "multiclass"), r"output: a multiclass task needs classes"),
+        (
+            CLASSES.replace("classes:", "score: {}, classes:"),
+            r"output\.score: does not go with a multiclass task",
+        ),
+        (CLASSES.replace("[a, b, c]", "[a, b, a]"), r"output\.classes\.names\[2\]: is named twice"),
+        (
+            LABELS.replace("kind: multilabel", "kind: multilabel, target: x"),
+            r"task\.target: a multilabel task has none",
+        ),
+        (ORDINAL.replace("[low, high]", "[low, grade]"), r"must not be 'grade'"),
+        (ORDINAL + "costs: [[0, 1]]\n", r"costs: must have a row for each true grade"),
+        (ORDINAL + "costs: [[1, 1], [1, 0]]\n", r"costs: must not be negative, and a right answer costs 0"),
+        (MINIMAL + "costs: [[0, 1], [1, 0]]\n", r"costs: does not go with a binary task"),
+        (MINIMAL + "operating_points: [{name: x}]\n", r"give exactly one of threshold"),
+        (
+            MINIMAL + "operating_points: [{name: x, sensitivity: 0.9}]\n"
+            "acceptance: [{name: a, metric: ppv, operating_point: x, bound: lower, at_least: 0.5}]\n",
+            r"at a declared sensitivity only specificity is estimated",
+        ),
+        (LABELS + "operating_points: [{name: x, thresholds: {a: 0.5}}]\n", r"must name every label"),
+        (
+            CLASSES + "acceptance: [{name: a, metric: auroc, bound: lower, at_least: 0.5}]\n",
+            r"auroc needs a subject \(a, b, c\)",
+        ),
+        (
+            CLASSES + "acceptance: [{name: a, metric: auroc, subject: d, bound: lower, at_least: 0.5}]\n",
+            r"subject: is not declared",
+        ),
+        (
+            CLASSES + "acceptance: [{name: a, metric: quadratic_kappa, bound: lower, at_least: 0.5}]\n",
+            r"is not a metric of a multiclass task",
+        ),
+        (TRIAGE.replace(QUEUE, ""), r"a triage task needs queue"),
+        (TRIAGE.replace("RATE", "6"), r"the reader cannot keep up"),
+        (
+            MINIMAL + "partial_auroc: [{name: p, axis: sensitivity, low: 0.9, high: 0.8}]\n",
+            r"must be greater than low",
+        ),
+    ],
+)
+def test_mistakes_of_other_tasks_are_named(tmp_path, text, message):
+    with pytest.raises(ProtocolError, match=message):
+        load(tmp_path, text)
+
+
+def test_tasks_of_every_kind_load(tmp_path):
+    for text in (CLASSES, ORDINAL, LABELS, TRIAGE.replace("RATE", "5")):
+        assert load(tmp_path, text).digest.startswith("sha256:")
+
+
+def test_a_class_that_the_protocol_does_not_name_is_refused(tmp_path):
+    cases, reference = holdout()
+    named = reference.set_column(1, "finding", pa.array(["a", "b", "x", None]))
+    with pytest.raises(ProtocolError, match="does not name: x"):
+        check_against(load(tmp_path, CLASSES), cases, named)
+    known = reference.set_column(1, "finding", pa.array(["a", "b", "b", None]))
+    assert "finding: no case is c; means over all of them are undefined." in check_against(
+        load(tmp_path, CLASSES), cases, known
+    )
+
+
+def test_a_reference_value_beyond_the_range_of_the_answer_is_refused(tmp_path):
+    text = MINIMAL.replace("binary", "measurement")
+    text += "output: {value: {minimum: 0, maximum: 10, levels: 101, unit: mm}}\n"
+    cases, reference = holdout()
+    wide = reference.set_column(1, "finding", pa.array(["1", "2", "12.5", None]))
+    with pytest.raises(ProtocolError, match=r"runs from 1 to 12\.5"):
+        check_against(load(tmp_path, text), cases, wide)
