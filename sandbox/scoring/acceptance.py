@@ -93,10 +93,7 @@ def _find(analysis: Analysis, criterion: Criterion) -> Estimate:
     if criterion.operating_point is not None:
         points: Sequence[OperatingPointResult] = place.operating_points
         estimates = [
-            found
-            for point in points
-            if point.name == criterion.operating_point
-            for found in point.estimates
+            found for point in points if point.name == criterion.operating_point for found in point.estimates
         ]
     for found in estimates:
         if (found.metric, found.subject) == (criterion.metric, criterion.subject):
