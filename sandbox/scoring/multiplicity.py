@@ -17,6 +17,7 @@ from sandbox.scoring.bootstrap import BLOCK_BYTES, Seed
 from sandbox.scoring.cases import Floats
 
 MULTINOMIAL, NORMAL = "max-t-multinomial", "max-t-normal"
+_PART = 4096
 MAXIMUM_PATIENTS = 20_000
 """Beyond this the sums are normal by their number, and drawn as such."""
 
@@ -58,14 +59,24 @@ def spread_of(contributions: Floats, seed: Seed) -> Spread:
         contributions: shape (patients, statistics): what each patient adds to each statistic, in any unit.
         seed: names the stream of the family's own draws.
     """
-    columns = contributions - contributions.mean(axis=0)
+    mean = contributions.mean(axis=0)
+    largest = np.maximum(contributions.max(axis=0, initial=0.0), -contributions.min(axis=0, initial=0.0))
+    if contributions.shape[0] > MAXIMUM_PATIENTS:
+        # A part at a time stays in the processor's cache; whole centred copies made the time outgrow the size.
+        product = np.zeros((mean.size, mean.size))
+        for start in range(0, contributions.shape[0], _PART):
+            part = contributions[start : start + _PART] - mean
+            product += part.T @ part
+        length = np.sqrt(np.diag(product))
+        silent = length <= 1e-12 * np.maximum(1e-300, largest)
+        scale = np.divide(1.0, length, out=np.zeros_like(length), where=~silent)
+        return Spread(columns=None, covariance=product * np.outer(scale, scale), silent=silent, seed=seed)
+    columns = contributions - mean
     length = np.sqrt((columns**2).sum(axis=0))
     # What is left of equal contributions after centring is rounding, not variation.
-    silent = length <= 1e-12 * np.maximum(1e-300, np.abs(contributions).max(axis=0, initial=0.0))
+    silent = length <= 1e-12 * np.maximum(1e-300, largest)
     columns = np.divide(columns, length, out=np.zeros_like(columns), where=~silent)
-    if columns.shape[0] <= MAXIMUM_PATIENTS:
-        return Spread(columns=columns, covariance=None, silent=silent, seed=seed)
-    return Spread(columns=None, covariance=columns.T @ columns, silent=silent, seed=seed)
+    return Spread(columns=columns, covariance=None, silent=silent, seed=seed)
 
 
 def largest_statistics(spreads: Sequence[Spread], weights: Seed, replicates: int) -> list[Floats]:
