@@ -22,6 +22,7 @@ from runners.contracts.container import Folders
 from runners.contracts.container import settings as output_settings
 from runners.contracts.output_folder import OutputFolder
 from runners.controls import control_rows
+from runners.endings import ending
 from runners.engine import ContainerState, Engine, StartRefused
 from runners.errors import EngineBroken, PostureRefused
 from runners.leftovers import new_name, owner_labels, remove_leftovers
@@ -347,8 +348,7 @@ def _run(
         try:
             container = plan.engine.create(plan.config(root, command), name)
             output = _output(plan.engine, container)
-            plan.engine.wait(container, int(_SECONDS))
-            state = plan.engine.state(container)
+            state = ending(plan.engine, container, int(_SECONDS)) or plan.engine.state(container)
         finally:
             plan.engine.remove(name)
     if may_end and not output and state.exit_code != 0:

@@ -14,7 +14,7 @@ import re
 import secrets
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sandbox.disclosure.errors import DisclosureError, DisclosureRefusedError
@@ -72,15 +72,27 @@ def find_traces(data: bytes, marks: Sequence[str]) -> tuple[Trace, ...]:
             f"a mark must be at least {SHORTEST_MARK} ASCII characters long; leave others out"
         )
     found: dict[Trace, None] = {}
-    wanted = {mark.lower().encode(): mark for mark in marks}
+    forward = {mark.lower().encode(): mark for mark in marks}
+    backward = {needle[::-1]: mark for needle, mark in forward.items()}
+    lengths = sorted({len(needle) for needle in forward})
     for spelling, text in _unwrapped(data):
         folded = text.lower()
-        for needle, mark in wanted.items():
-            if needle in folded:
-                found[Trace(mark=mark, spelling=spelling or "plain")] = None
-            elif needle[::-1] in folded:
-                found[Trace(mark=mark, spelling=f"{spelling}, reversed".lstrip(", "))] = None
+        for needle in _windows(folded, lengths, forward):
+            found[Trace(mark=forward[needle], spelling=spelling or "plain")] = None
+        for needle in _windows(folded, lengths, backward):
+            trace = Trace(mark=backward[needle], spelling=f"{spelling}, reversed".lstrip(", "))
+            if needle not in forward:
+                found[trace] = None
     return tuple(found)
+
+
+def _windows(text: bytes, lengths: Sequence[int], wanted: Mapping[bytes, str]) -> Iterator[bytes]:
+    """Marks that stand in ``text``: each window of their lengths is looked up, however many marks there are."""
+    for length in lengths:
+        for start in range(len(text) - length + 1):
+            window = text[start : start + length]
+            if window in wanted:
+                yield window
 
 
 def _unwrapped(data: bytes) -> Iterator[tuple[str, bytes]]:

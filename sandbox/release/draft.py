@@ -27,7 +27,8 @@ from sandbox.release.traces import refuse_traces
 from sandbox.results import from_json
 from sandbox.reuse.bits import charges as charges_of
 from sandbox.reuse.mechanisms import Mechanism
-from sandbox.workspace import Workspace
+from sandbox.run import run_key
+from sandbox.workspace import Workspace, secret_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +162,7 @@ def make_draft(
         ),
         patients=_coarse(int(holdout["patients"]), policy.disclosure.count_base),
     )
-    refuse_traces(item, content.files)
+    refuse_traces(item, content.files, run_key(secret_key(workspace, "pseudonyms"), item.id))
     return Draft(
         subject=subject,
         root=started.subject["root"],

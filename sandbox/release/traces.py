@@ -6,13 +6,17 @@ from collections.abc import Mapping
 
 import pyarrow.parquet as pq
 
+from holdout.uids import keyed_token
 from sandbox.disclosure.sentinels import SHORTEST_MARK, find_traces
 from sandbox.errors import ReleaseError, ReleaseRefusedError
 from sandbox.evaluation import Evaluation
 
 
-def refuse_traces(item: Evaluation, files: Mapping[str, bytes]) -> None:
+def refuse_traces(item: Evaluation, files: Mapping[str, bytes], key: bytes) -> None:
     """Search what would leave for the marks of every case, its patient, and the sentinels of this run.
+
+    Args:
+        key: of this run; the names under which the container met the cases follow from it.
 
     Raises:
         ReleaseRefusedError: one was found, in whatever spelling.
@@ -21,6 +25,7 @@ def refuse_traces(item: Evaluation, files: Mapping[str, bytes]) -> None:
     try:
         table = pq.read_table(item.folder / "scored.parquet", columns=["case_id", "patient_key"])
         marks = {*table["case_id"].to_pylist(), *table["patient_key"].to_pylist()}
+        marks |= {keyed_token(key, "pseudonym", case) for case in table["case_id"].to_pylist()}
         sentinels = item.folder / "sentinels.txt"
         if sentinels.exists():
             marks |= set(sentinels.read_text(encoding="ascii").split())
