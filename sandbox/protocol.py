@@ -27,6 +27,7 @@ from sandbox.output_schema import (
     ValueOutput,
 )
 from sandbox.protocol_mistakes import find_mistakes
+from sandbox.stress_section import ResolvedTest, Stress, find_stress_mistakes, resolve, too_many
 
 _LATER = (
     "bias",
@@ -36,6 +37,7 @@ _LATER = (
     "costs",
     "agreement",
     "queue",
+    "stress",
 )
 _POINT = ("threshold", "thresholds", "sensitivity", "specificity")
 
@@ -273,6 +275,7 @@ class Protocol(_Part):
     costs: tuple[tuple[Finite, ...], ...] | None = None
     agreement: Agreement | None = None
     queue: Queue | None = None
+    stress: Stress | None = None
     acceptance: tuple[Criterion, ...] = Field(default=(), max_length=100)
     limits: RunLimits = RunLimits()
 
@@ -303,7 +306,14 @@ class Protocol(_Part):
             for name in names:
                 if part[name] is None or part[name] == []:
                     del part[name]
-        return plain
+        return plain if self.stress is None else {**plain, "stress": self.stress.document}
+
+    def with_stress_tests(self, tests: tuple[ResolvedTest, ...]) -> Protocol:
+        """The same protocol whose section ``stress`` stands for ``tests``; the digest covers them."""
+        assert self.stress is not None
+        filled = self.model_copy(update={"stress": self.stress.model_copy(update={"tests": tests})})
+        filled._digest = digest(filled.document)
+        return filled
 
     @property
     def digest(self) -> str:
@@ -345,18 +355,29 @@ class Protocol(_Part):
         return next((stratum.bands for stratum in self.strata if stratum.attribute == attribute), None)
 
 
-def load_protocol(path: Path) -> Protocol:
+def load_protocol(path: Path, *, stress_tests: tuple[ResolvedTest, ...] | None = None) -> Protocol:
     """Read and check a protocol.
+
+    Args:
+        stress_tests: what the section ``stress`` of a registered protocol stood for when it was registered; None
+            takes this version's registry and suites.
 
     Raises:
         ProtocolError: every mistake, each with file, line and path.
     """
-    return _checked(read_yaml(path, ProtocolError))
+    return _checked(read_yaml(path, ProtocolError), stress_tests)
 
 
-def _checked(document: Document) -> Protocol:
+def _checked(document: Document, stress_tests: tuple[ResolvedTest, ...] | None) -> Protocol:
     protocol = validate(document, Protocol, ProtocolError)
     mistakes = find_mistakes(protocol)
+    if stress_tests is None:
+        mistakes += find_stress_mistakes(protocol)
     if mistakes:
         raise mistakes_error(document, mistakes, ProtocolError)
-    return protocol
+    if protocol.stress is None:
+        return protocol
+    filled = protocol.with_stress_tests(resolve(protocol.stress) if stress_tests is None else stress_tests)
+    if filled.stress is not None and (problem := too_many(filled.stress)):
+        raise mistakes_error(document, [(("stress",), problem)], ProtocolError)
+    return filled

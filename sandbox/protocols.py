@@ -12,6 +12,7 @@ from sandbox.canonical import digest_bytes
 from sandbox.errors import EvaluationRefusedError, UsageError, WorkspaceError
 from sandbox.evidence.durable import write_durable
 from sandbox.protocol import Protocol, load_protocol
+from sandbox.stress_section import ResolvedTest
 from sandbox.workspace import Workspace, entry, open_ledger, write_json
 
 FORMAT = "proctor-protocol-record/1"
@@ -63,6 +64,8 @@ def register(workspace: Workspace, path: Path) -> RegisteredProtocol:
             "digest": protocol.digest,
             "registered": registered,
             "ledger_index": index,
+            # Suites and severities may be others in a later version; what was registered stays.
+            **({"stress_tests": protocol.document["stress"]["tests"]} if protocol.stress else {}),
         }
         write_json(waiting / "record.json", record)
         waiting.rename(folder)
@@ -109,9 +112,12 @@ def _read(folder: Path) -> RegisteredProtocol:
     try:
         record = json.loads((folder / "record.json").read_bytes())
         digest, registered, index = record["digest"], record["registered"], record["ledger_index"]
+        tests = tuple(
+            ResolvedTest.model_validate_json(json.dumps(each)) for each in record.get("stress_tests", ())
+        )
     except (OSError, ValueError, KeyError) as error:
         raise WorkspaceError(f"{folder / 'record.json'} is damaged. Restore it from a backup.") from error
-    protocol = load_protocol(folder / "protocol.yaml")
+    protocol = load_protocol(folder / "protocol.yaml", stress_tests=tests)
     if protocol.digest != digest:
         raise WorkspaceError(
             f"{folder / 'protocol.yaml'} is not the protocol that was registered: its digest differs. "
