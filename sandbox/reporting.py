@@ -25,7 +25,9 @@ from sandbox.evidence.keys import load_signing_key
 from sandbox.evidence.ledger import Ledger
 from sandbox.mlflow_mirror import MirrorRun, mirror
 from sandbox.policy import load_policy
+from sandbox.release.issued import charges, issued
 from sandbox.report.model import (
+    BudgetFacts,
     ControlFact,
     DataUse,
     Fact,
@@ -47,6 +49,8 @@ from sandbox.report.model import (
 )
 from sandbox.report.page import render
 from sandbox.results import from_json
+from sandbox.reuse.bits import account, reuse_adjusted_half_width
+from sandbox.reuse.rules import ReuseRules
 from sandbox.submissions import Submission
 from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_json
 
@@ -54,8 +58,7 @@ NOT_BUILT = (
     "Containers share the host's kernel unless the policy names another runtime. What a container still sees of the "
     "host (processors, memory, kernel version) is listed in posture.json.",
     "Behaviour under stress (perturbed, degraded, out-of-distribution input) was not examined.",
-    "Release rules and the budget for reusing the hold-out are not built: this report is for the institution and the "
-    "regulator, not for the vendor.",
+    "This report is for the institution and the regulator. A vendor sees what a release lets out, and nothing else.",
     "No witness outside the institution has countersigned the ledger.",
 )
 _MIRRORED = ("name", "version", "root", "unit", "cases", "patients", "instances")
@@ -202,6 +205,7 @@ def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> Repo
             for control in posture["controls"]
         ),
         earlier_use=_earlier_use(workspace, ledger, item, story["evaluation-started"]),
+        budget=_budget(workspace, ledger, item, holdout["patients"], finished),
         integrity=IntegrityFacts(
             origin=checkpoint.origin,
             tree_size=checkpoint.size,
@@ -323,6 +327,28 @@ def _earlier_use(
         )
         for use in uses
         if use.index < started.index and use.subject.get("evaluation") != item.id
+    )
+
+
+def _budget(
+    workspace: Workspace, ledger: Ledger, item: Evaluation, patients: int, finished: LedgerEntry
+) -> BudgetFacts:
+    """What was told of the hold-out version before the evaluation's end, by the policy that it ran under."""
+    rules = ReuseRules.model_validate(_read(item, "policy.json")["reuse"])
+    told = [
+        each
+        for each in issued(workspace, ledger, holdout=item.holdout, version=item.version)
+        if each.entry.index < finished.index
+    ]
+    spent = account(item.vendor, charges(told), budget=rules.bits_per_vendor, pooled_budget=rules.bits_pooled)
+    return BudgetFacts(
+        spent=spent.spent,
+        budget=spent.budget,
+        pooled_spent=spent.pooled_spent,
+        pooled_budget=spent.pooled_budget,
+        patients=patients,
+        delta=rules.delta,
+        half_width=reuse_adjusted_half_width(spent.pooled_spent, patients, rules.delta),
     )
 
 

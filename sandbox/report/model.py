@@ -191,6 +191,28 @@ class DataUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetFacts:
+    """What was told of this hold-out version by releases before this result, in bits, and what that does to it.
+
+    ``half_width``: after ``pooled_spent`` bits a proportion over ``patients`` independent patients lies within it of
+    its true value, however the answers were used, but for a chance of ``delta`` (Dwork et al. 2015).
+    """
+
+    spent: float
+    budget: float
+    pooled_spent: float
+    pooled_budget: float
+    patients: int
+    delta: float
+    half_width: float
+
+    @property
+    def left(self) -> float:
+        """Bits that may still be told to this vendor."""
+        return max(0.0, min(self.budget - self.spent, self.pooled_budget - self.pooled_spent))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerEntryFact:
     """One ledger entry that this evaluation rests on."""
 
@@ -234,6 +256,7 @@ class ReportInput:
         not_built: parts of the examination that this version does not have, as sentences; shown loudly, so
             that silence is not read as a pass.
         earlier_use: uses of this hold-out version before this run, oldest first.
+        budget: what releases told of this hold-out version before; None where no budget was kept.
     """
 
     audience: Audience
@@ -246,6 +269,7 @@ class ReportInput:
     run: RunFacts
     posture: tuple[ControlFact, ...]
     earlier_use: tuple[DataUse, ...]
+    budget: BudgetFacts | None = None
     integrity: IntegrityFacts
     self_checks: tuple[SelfCheck, ...]
     not_built: tuple[str, ...]

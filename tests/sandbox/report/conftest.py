@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sandbox.report.model import (
+    BudgetFacts,
     ControlFact,
     DataUse,
     Fact,
@@ -408,6 +409,15 @@ def sample_report(**changes: object) -> ReportInput:
                 held=False,
                 waiver="waived by policy default: dedicated host",
             ),
+        ),
+        "budget": BudgetFacts(
+            spent=41.0,
+            budget=160,
+            pooled_spent=82.0,
+            pooled_budget=640,
+            patients=120,
+            delta=0.05,
+            half_width=0.5,
         ),
         "earlier_use": (
             DataUse(
