@@ -100,3 +100,7 @@ class StagingError(HoldoutError):
 
 class DecodingError(HoldoutError):
     """Pixel data cannot be decoded within the limits."""
+
+
+class MaskError(HoldoutError):
+    """A mask does not have the agreed form."""

@@ -16,10 +16,12 @@ from typing import Annotated, Any, Literal, Self
 import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from holdout.case_truth import CaseTruth as CaseTruth
 from holdout.cases import Unit, group, known_cases
 from holdout.errors import ReferenceStandardError
 from holdout.keyed_table import Key, TableRow, match, read_table
 from holdout.mapping import LABEL_NAME
+from holdout.reference_masks import read_masks
 from holdout.yamlfile import read_yaml, validate
 
 DETAILS = ("method", "readers", "date")
@@ -34,7 +36,9 @@ class LabelColumn(_Model):
     """A label. With ``positive`` and ``negative`` it is binary (1, 0); without, the text itself is the label.
 
     ``values`` closes the list of texts, for classes and grades; ``number`` asks for a finite number, for
-    measurements. ``unlabelled`` texts, and the empty cell, mean that there is no truth for this case.
+    measurements. With ``mask`` the texts are mask files below the declaration's folder
+    (:mod:`holdout.reference_masks`). ``unlabelled`` texts, and the empty cell, mean that there is no truth for this
+    case.
     """
 
     column: str
@@ -43,13 +47,14 @@ class LabelColumn(_Model):
     unlabelled: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     number: bool = False
+    mask: bool = False
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
         if bool(self.positive) != bool(self.negative):
             raise ValueError("give both positive and negative values, or neither")
-        if sum((self.binary, bool(self.values), self.number)) > 1:
-            raise ValueError("a label is binary, has values, or is a number: give one of these")
+        if sum((self.binary, bool(self.values), self.number, self.mask)) > 1:
+            raise ValueError("a label is binary, has values, is a number, or a mask: give one of these")
         named = [*self.values, *self.positive, *self.negative, *self.unlabelled]
         twice = [text for text, count in Counter(named).items() if count > 1]
         if twice:
@@ -124,21 +129,6 @@ class ReferenceDeclaration(_Model):
         if clash:
             raise ValueError(f"{sorted(clash)} cannot be the name of a label")
         return self
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaseTruth:
-    """Truth of one case: label values as text ('1'/'0' where binary, None unlabelled), and the details."""
-
-    labels: Mapping[str, str | None]
-    method: str
-    readers: str
-    date: str
-
-    @property
-    def labelled(self) -> bool:
-        """Whether any label has a value."""
-        return any(value is not None for value in self.labels.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +213,9 @@ def load(declaration_path: Path, index: pa.Table, *, unit: Unit = "image") -> Re
         by_case[uid] = CaseTruth(
             labels=merged, **{name: _detail(detail, found, lines) for name, detail in details.items()}
         )
+    masks = [name for name, label in declared.labels.items() if label.mask]
+    if masks:
+        by_case = read_masks(by_case, masks, declaration_path.parent, usable, unit)
     return ReferenceStandard(
         unit=unit,
         labels=tuple(declared.labels),

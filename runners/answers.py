@@ -17,6 +17,8 @@ from runners.failures import CaseFailed, FailureCode, RefusalCode
 # An honest answer has two objects; brackets beyond this are refused before the parser recurses into them.
 _BRACKETS = 16
 _DIGITS = 32
+_SIDE = 65_535
+_ELEMENTS = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +31,37 @@ class NumberRange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A well-formed reply: numbers by name, or the refusal in their place."""
+class MaskForm:
+    """A mask as ``{"shape": [...], "runs": [...]}``, of at most ``runs`` run lengths.
 
-    values: dict[str, float] | None
+    ``shape`` is rows and columns, or slices, rows and columns. ``runs`` alternate from outside of the mask, in
+    row-major order, and add up to the product of the sides.
+    """
+
+    runs: int
+
+
+Form = NumberRange | MaskForm
+Value = float | tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A well-formed reply: values by name, or the refusal in their place.
+
+    A mask is one list of whole numbers: how many sides, the sides, the runs.
+    """
+
+    values: dict[str, Value] | None
     refusal: RefusalCode | None
 
 
-def answer_ranges(task: Mapping[str, Any]) -> dict[str, NumberRange]:
-    """Read from ``task`` which numbers an answer must hold.
+def answer_ranges(task: Mapping[str, Any]) -> dict[str, Form]:
+    """Read from ``task`` which values an answer must hold.
 
     ``{"output": {"score": {"minimum": 0, "maximum": 1}}}`` asks for one number ``score``. With ``"whole": true``
-    a number must have no fraction: a grade between two grades is no answer.
+    a number must have no fraction: a grade between two grades is no answer. ``{"mask": {"runs": 8192}}``
+    asks for a mask.
 
     Raises:
         ValueError: there is no output, or a range is not two ordered numbers.
@@ -48,8 +69,11 @@ def answer_ranges(task: Mapping[str, Any]) -> dict[str, NumberRange]:
     output = task.get("output")
     if not isinstance(output, Mapping) or not output:
         raise ValueError("task has no output: name the numbers that an answer must hold")
-    ranges = {}
+    ranges: dict[str, Form] = {}
     for name, bounds in output.items():
+        if bounds.keys() == {"runs"}:
+            ranges[str(name)] = MaskForm(runs=int(bounds["runs"]))
+            continue
         minimum, maximum = float(bounds["minimum"]), float(bounds["maximum"])
         if not (math.isfinite(minimum) and math.isfinite(maximum) and minimum < maximum):
             raise ValueError(f"output {name}: minimum must be less than maximum")
@@ -76,7 +100,7 @@ def parse_object(line: bytes) -> dict[str, Any]:
     return value
 
 
-def parse_answer(line: bytes, case: str, ranges: Mapping[str, NumberRange]) -> Answer:
+def parse_answer(line: bytes, case: str, ranges: Mapping[str, Form]) -> Answer:
     """Read the reply to ``case`` from one line of output.
 
     Raises:
@@ -109,17 +133,20 @@ def parse_document(content: bytes) -> Any:
         raise CaseFailed(FailureCode.GARBAGE, f"not JSON in UTF-8 ({type(error).__name__})") from None
 
 
-def checked_values(answer: object, ranges: Mapping[str, NumberRange]) -> dict[str, float]:
-    """Check that ``answer`` holds exactly the agreed numbers, each within its range.
+def checked_values(answer: object, ranges: Mapping[str, Form]) -> dict[str, Value]:
+    """Check that ``answer`` holds exactly the agreed values, each within its range.
 
     Raises:
         CaseFailed: GARBAGE or OUT_OF_RANGE.
     """
     if not isinstance(answer, dict) or answer.keys() != ranges.keys():
         raise CaseFailed(FailureCode.GARBAGE, "the answer does not hold exactly the agreed numbers")
-    values = {}
+    values: dict[str, Value] = {}
     for name, bounds in ranges.items():
         number = answer[name]
+        if isinstance(bounds, MaskForm):
+            values[name] = checked_mask(number, bounds)
+            continue
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise CaseFailed(FailureCode.GARBAGE, "a value of the answer is not a number")
         if not bounds.minimum <= number <= bounds.maximum:
@@ -128,6 +155,33 @@ def checked_values(answer: object, ranges: Mapping[str, NumberRange]) -> dict[st
             raise CaseFailed(FailureCode.OUT_OF_RANGE, "a whole number has a fraction")
         values[name] = float(number)
     return values
+
+
+def checked_mask(answer: object, form: MaskForm) -> tuple[int, ...]:
+    """Check a mask: whole numbers in the agreed form, that say where each element of the array belongs.
+
+    Raises:
+        CaseFailed: GARBAGE, or OUT_OF_RANGE where there are too many runs or they do not fit the shape.
+    """
+    if not isinstance(answer, dict) or answer.keys() != {"shape", "runs"}:
+        raise CaseFailed(FailureCode.GARBAGE, "a mask is not an object of shape and runs")
+    shape, runs = answer["shape"], answer["runs"]
+    for listed in (shape, runs):
+        # A bool is an int to Python.
+        if not isinstance(listed, list) or not all(type(each) is int for each in listed):
+            raise CaseFailed(FailureCode.GARBAGE, "shape and runs of a mask are not lists of whole numbers")
+    if (
+        not 2 <= len(shape) <= 3
+        or not 1 <= len(runs) <= form.runs
+        or min(shape) < 1
+        or max(shape) > _SIDE
+        or min(runs[1:], default=1) < 1
+        or runs[0] < 0
+        or sum(runs) != math.prod(shape)
+        or math.prod(shape) > _ELEMENTS
+    ):
+        raise CaseFailed(FailureCode.OUT_OF_RANGE, "the runs of a mask do not fit its shape, or are too many")
+    return (len(shape), *shape, *runs)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

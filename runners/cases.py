@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from runners.answers import Value
 from runners.failures import FailureCode, RefusalCode
 
 EventKind = Literal["ready", "not_ready", "lost", "stopped", "gave_up"]
@@ -41,7 +42,7 @@ class CaseOutcome:
 
     case: str
     failure: FailureCode | None
-    answer: dict[str, float] | None
+    answer: dict[str, Value] | None
     refusal: RefusalCode | None = None
     seconds: float
     container: int

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from runners.answers import Answer, NumberRange, answer_ranges, parse_answer
+from runners.answers import Answer, Form, answer_ranges, parse_answer
 from runners.case_folders import CaseFolders, check_case
 from runners.cases import CaseInput, CaseOutcome, SessionEvent
 from runners.engine import Engine
@@ -72,7 +72,7 @@ def run_cases(
 
 
 def _case(
-    warm: WarmContainer[Session], folders: CaseFolders, case: CaseInput, ranges: Mapping[str, NumberRange]
+    warm: WarmContainer[Session], folders: CaseFolders, case: CaseInput, ranges: Mapping[str, Form]
 ) -> CaseOutcome:
     check_case(case.case, case.files)
     refused = warm.ready()

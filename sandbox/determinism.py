@@ -17,7 +17,7 @@ from typing import Literal
 from runners.contracts.interface import ContractRun
 from runners.contracts.registry import CONTRACTS
 from runners.worker import CaseOutcome, SessionEvent
-from sandbox.predictions import typed
+from sandbox.predictions import typed_answer
 from sandbox.protocol import Protocol
 from sandbox.smoke import synthetic_cases
 
@@ -64,8 +64,8 @@ class Rounds:
 
     def typed(self, outcomes: Sequence[CaseOutcome]) -> list[Levels]:
         """Answers as an evaluation would keep them; None for a case without one."""
-        numbers = self._protocol.output.numbers
-        return [None if item.answer is None else typed(item.answer, numbers) for item in outcomes]
+        output = self._protocol.output
+        return [None if item.answer is None else typed_answer(item.answer, output) for item in outcomes]
 
     def _keep(self, event: SessionEvent) -> None:
         self.log = event.log_tail or self.log

@@ -75,10 +75,6 @@ class PredictionError(EvaluationError):
     """The stored predictions are damaged or do not belong to this evaluation."""
 
 
-class MaskError(ProctorError):
-    """A mask, or a list of findings, does not have the agreed form."""
-
-
 class ScoringError(ProctorError):
     """Scored cases or results do not have the form that scoring needs."""
 

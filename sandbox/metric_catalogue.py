@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-TaskKind = Literal["binary", "multiclass", "multilabel", "ordinal", "measurement", "triage"]
+TaskKind = Literal["binary", "multiclass", "multilabel", "ordinal", "measurement", "triage", "segmentation"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +147,21 @@ _TRIAGE: Final = {
     "wait_added_non_diseased_simulated": MetricRule(low=-math.inf, high=math.inf, in_strata=False),
 }
 
+_SEGMENTATION: Final = {
+    "mean_dice": _UNIT,
+    "median_dice": _UNIT,
+    "mean_iou": _UNIT,
+    "mean_nsd": _UNIT,
+    "mean_hd95": _POSITIVE,
+    "median_hd95": _POSITIVE,
+    "mean_assd": _POSITIVE,
+    "volume_bias": _ANY,
+    "mean_absolute_volume_error": _POSITIVE,
+    "panoptic_quality": _UNIT,
+    "recognition_quality": _UNIT,
+    "failure_rate": _UNIT,
+}
+
 METRICS: Final[Mapping[TaskKind, Mapping[str, MetricRule]]] = {
     "binary": _BINARY,
     "multiclass": _MULTICLASS,
@@ -154,11 +169,16 @@ METRICS: Final[Mapping[TaskKind, Mapping[str, MetricRule]]] = {
     "ordinal": _ORDINAL,
     "measurement": _MEASUREMENT,
     "triage": _TRIAGE,
+    "segmentation": _SEGMENTATION,
 }
 
 SCORED_KINDS: Final[frozenset[TaskKind]] = frozenset({"binary", "triage"})
 """Kinds whose answer is one score for one target."""
 
+MASK_COLUMNS: Final = (
+    "dice", "iou", "nsd", "hd95", "assd", "volume", "matched", "matched_iou", "false_positive", "missed"
+)  # fmt: skip
+"""What is kept of the comparison of one answered mask with its reference; objects are counted, not named."""
 THRESHOLD_METRICS: Final = frozenset(name for name, rule in _BINARY.items() if rule.at_point)
 SCORE_ONLY_OVERALL: Final = frozenset({"calibration_slope", "expected_calibration_error"})
 """Metrics that are given over all cases only: within small strata they are noise or bias."""

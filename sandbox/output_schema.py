@@ -18,6 +18,7 @@ ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.
 Unit = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9µ%°][A-Za-z0-9µ%°^/*. -]{0,19}$")]
 
 GRADE = "grade"
+MASK = "mask"
 VALUE = "value"
 SCORE = "score"
 
@@ -112,3 +113,22 @@ class ValueOutput(_Part):
     def numbers(self) -> tuple[Number, ...]:
         """The answer's numbers."""
         return (Number(name=VALUE, minimum=self.minimum, maximum=self.maximum, levels=self.levels),)
+
+
+class MaskOutput(_Part):
+    """A mask on the grid of the case's image, as run lengths; ``runs`` is how many of them it may have.
+
+    It is kept as it was answered: a mask is whole numbers already, and rounding would move its border.
+    """
+
+    runs: int = Field(default=8192, ge=2, le=1_000_000)
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """None: an answer is not a closed set of numbers."""
+        return ()
+
+    @property
+    def request(self) -> dict[str, dict[str, int]]:
+        """The part of the task that tells a container, and the reader of its answers, what is asked."""
+        return {MASK: {"runs": self.runs}}

@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from runners.answers import Value
 from sandbox.errors import PredictionError
-from sandbox.output_schema import Number
+from sandbox.output_schema import MASK, Number
+from sandbox.protocol import Output
 from sandbox.tables import write_table
 
 SCHEMA = pa.schema(
@@ -59,13 +61,35 @@ def level(value: float, number: Number) -> int:
     return round(share * (number.levels - 1))
 
 
-def typed(answer: Mapping[str, float], numbers: Sequence[Number]) -> tuple[int, ...]:
-    """Levels of a checked answer, in the order of the output schema.
+def typed(answer: Mapping[str, Value], numbers: Sequence[Number]) -> tuple[int, ...]:
+    """Levels of the numbers of a checked answer, in the order of the output schema.
+
+    Raises:
+        PredictionError: a value lies outside its range, or is no number.
+    """
+    found = []
+    for number in numbers:
+        value = answer[number.name]
+        if isinstance(value, tuple):
+            raise PredictionError(
+                "A mask reached the predictions in the place of a number; this is a defect."
+            )
+        found.append(level(value, number))
+    return tuple(found)
+
+
+def typed_answer(answer: Mapping[str, Value], output: Output) -> tuple[int, ...]:
+    """What is kept of a checked answer: levels of its numbers, or a mask as whole numbers.
 
     Raises:
         PredictionError: a value lies outside its range.
     """
-    return tuple(level(answer[number.name], number) for number in numbers)
+    if output.mask is None:
+        return typed(answer, output.numbers)
+    mask = answer[MASK]
+    if not isinstance(mask, tuple):
+        raise PredictionError("A number reached the predictions in the place of a mask; this is a defect.")
+    return mask
 
 
 def values(levels: pa.ChunkedArray | pa.Array, number: Number) -> pa.Array:

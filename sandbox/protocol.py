@@ -15,13 +15,14 @@ from holdout.yamlfile import Document, mistakes_error, read_yaml, validate
 from sandbox.bands import CROSS as CROSS
 from sandbox.canonical import digest
 from sandbox.errors import ProtocolError
-from sandbox.metric_catalogue import SCORED_KINDS, TaskKind
+from sandbox.metric_catalogue import MASK_COLUMNS, SCORED_KINDS, TaskKind
 from sandbox.output_schema import (
     SCORE,
     ClassesOutput,
     ClassName,
     Finite,
     GradesOutput,
+    MaskOutput,
     Number,
     ScoreOutput,
     ValueOutput,
@@ -37,6 +38,7 @@ _LATER = (
     "costs",
     "agreement",
     "queue",
+    "boundary",
     "stress",
 )
 _POINT = ("threshold", "thresholds", "sensitivity", "specificity")
@@ -58,8 +60,8 @@ class _Part(BaseModel):
 class Task(_Part):
     """What is asked about each case of ``unit``.
 
-    ``target`` is the column of the reference standard: 0/1 for binary and triage, a class or a grade by name, or
-    a number for a measurement. A multilabel task has none: each of its labels is a 0/1 column of that name.
+    ``target`` is the column of the reference standard: 0/1 for binary and triage, a class or a grade by name, a number
+    for a measurement, or a mask. A multilabel task has none: each of its labels is a 0/1 column of that name.
     ``repeats`` names an attribute of a measurement's cases: those with an equal value measure the same thing.
     """
 
@@ -76,11 +78,12 @@ class Output(_Part):
     classes: ClassesOutput | None = None
     grades: GradesOutput | None = None
     value: ValueOutput | None = None
+    mask: MaskOutput | None = None
 
     @property
     def numbers(self) -> tuple[Number, ...]:
         """The named numbers of an answer, in the order in which they are kept."""
-        part = self.score or self.classes or self.grades or self.value
+        part = self.score or self.classes or self.grades or self.value or self.mask
         return () if part is None else part.numbers
 
 
@@ -153,6 +156,18 @@ class Agreement(_Part):
 
     coverage: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
     error_variance_ratio: Annotated[float, Field(gt=0, le=1e6)] = 1.0
+
+
+class Boundary(_Part):
+    """How masks are compared: ``tolerance`` of the normalised surface Dice, in ``unit``, and two empty masks.
+
+    ``unit`` is mm, by the spacing that the image states, or px: every element counts as 1, whatever its size.
+    Two empty masks are ``right`` (overlap 1, distance 0), or ``excluded`` from overlaps and distances.
+    """
+
+    tolerance: Annotated[float, Field(gt=0, le=1000)]
+    unit: Literal["mm", "px"] = "mm"
+    both_empty: Literal["right", "excluded"] = "right"
 
 
 class Intervals(_Part):
@@ -275,6 +290,7 @@ class Protocol(_Part):
     costs: tuple[tuple[Finite, ...], ...] | None = None
     agreement: Agreement | None = None
     queue: Queue | None = None
+    boundary: Boundary | None = None
     stress: Stress | None = None
     acceptance: tuple[Criterion, ...] = Field(default=(), max_length=100)
     limits: RunLimits = RunLimits()
@@ -298,7 +314,7 @@ class Protocol(_Part):
         for part, names in (
             (plain, _LATER),
             (plain["task"], ("target", "repeats")),
-            (plain["output"], ("score", "classes", "grades", "value")),
+            (plain["output"], ("score", "classes", "grades", "value", "mask")),
             *((point, _POINT) for point in plain["operating_points"]),
             *((stratum, ("reference",)) for stratum in plain["strata"]),
             *((criterion, ("subject",)) for criterion in plain["acceptance"]),
@@ -331,6 +347,8 @@ class Protocol(_Part):
         """Columns of the scored cases that hold the numbers of the answer, in the order of the schema."""
         if self.task.kind in SCORED_KINDS:
             return (SCORE,)
+        if self.output.mask is not None:
+            return tuple(f"answer:{name}" for name in MASK_COLUMNS)
         return tuple(f"answer:{number.name}" for number in self.output.numbers)
 
     @property

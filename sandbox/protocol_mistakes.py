@@ -24,6 +24,7 @@ _OUTPUT_OF: dict[TaskKind, str] = {
     "multilabel": "classes",
     "ordinal": "grades",
     "measurement": "value",
+    "segmentation": "mask",
 }
 _BELONGS: dict[str, tuple[TaskKind, ...]] = {
     "partial_auroc": ("binary", "triage"),
@@ -34,6 +35,7 @@ _BELONGS: dict[str, tuple[TaskKind, ...]] = {
     "agreement": ("measurement",),
     "queue": ("triage",),
     "bias": ("binary", "triage"),
+    "boundary": ("segmentation",),
 }
 
 
@@ -58,7 +60,7 @@ def _output_mistakes(protocol: Protocol) -> Iterator[Mistake]:
     """Say where the answer's schema does not fit the kind of task."""
     task, output = protocol.task, protocol.output
     wanted = _OUTPUT_OF[task.kind]
-    for name in ("score", "classes", "grades", "value"):
+    for name in ("score", "classes", "grades", "value", "mask"):
         part = getattr(output, name)
         if name == wanted and part is None:
             yield ("output",), f"a {task.kind} task needs {name}."
@@ -123,6 +125,8 @@ def _part_mistakes(protocol: Protocol) -> Iterator[Mistake]:
             yield ("costs",), "must not be negative, and a right answer costs 0."
     if protocol.task.kind == "triage" and protocol.queue is None:
         yield ("task",), "a triage task needs queue: the reading list that it changes."
+    if protocol.task.kind == "segmentation" and protocol.boundary is None:
+        yield ("task",), "a segmentation needs boundary: the tolerance and the unit of its distances."
     queue = protocol.queue
     if queue is not None:
         fixed = [point.name for point in protocol.operating_points if point.threshold is not None]

@@ -29,7 +29,7 @@ from sandbox.case_images import StagedImages
 from sandbox.journal import Ended, Journal
 from sandbox.output_schema import Number
 from sandbox.policy import Policy
-from sandbox.predictions import typed
+from sandbox.predictions import typed_answer
 from sandbox.protocol import Protocol
 from sandbox.smoke import ask_smoke_case, judge_smoke_case, smoke_case
 from sandbox.submissions import Submission
@@ -69,7 +69,9 @@ def contract_run(
         "kind": protocol.task.kind,
         "target": protocol.subject,
         "unit": protocol.task.unit,
-        "output": {number.name: _range(number) for number in protocol.output.numbers},
+        "output": protocol.output.mask.request
+        if protocol.output.mask
+        else {number.name: _range(number) for number in protocol.output.numbers},
     }
     return ContractRun(
         engine=engine,
@@ -235,7 +237,7 @@ def failure_counts(journal: Journal) -> dict[str, int]:
 
 
 def _ended(outcome: CaseOutcome, case_id: str, number: int, protocol: Protocol) -> Ended:
-    answered = None if outcome.answer is None else list(typed(outcome.answer, protocol.output.numbers))
+    answered = None if outcome.answer is None else list(typed_answer(outcome.answer, protocol.output))
     return Ended(
         case_id=case_id,
         levels=answered,

@@ -6,6 +6,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sandbox.applicability import join_strata
+from sandbox.compared_masks import compare_masks
 from sandbox.errors import PredictionError
 from sandbox.predictions import columns
 from sandbox.protocol import Protocol
@@ -37,6 +38,14 @@ def scored_cases(cases: pa.Table, reference: pa.Table, answered: pa.Table, proto
     row = pc.index_in(cases["case_id"], pa.array(answered["case_id"].to_pylist(), cases["case_id"].type))
     joined = join_strata(protocol, cases, reference)
     ordered = answered.take(row)
+    if protocol.output.mask is not None:
+        order = pc.index_in(
+            cases["case_id"], pa.array(reference["case_id"].to_pylist(), cases["case_id"].type)
+        )
+        compared = compare_masks(reference[protocol.subject].take(order), ordered, protocol)
+        for name, column in compared.columns.items():
+            joined = joined.append_column(name, column)
+        return joined.append_column("failure", compared.failure)
     answers = columns(ordered, protocol.output.numbers)
     for name, column in zip(protocol.answer_columns, answers, strict=True):
         joined = joined.append_column(name, column)

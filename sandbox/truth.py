@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from sandbox.errors import ProtocolError
 from sandbox.protocol import Protocol
+from sandbox.true_masks import MASK_TRUTHS, true_masks
 
 Bools = npt.NDArray[np.bool_]
 TRUTH = "truth:"
@@ -23,7 +24,7 @@ def truth_columns(protocol: Protocol) -> tuple[str, ...]:
     """Names under which :func:`read_truth` gives the labels, in their order."""
     if protocol.task.kind == "multilabel":
         return tuple(f"{TRUTH}{label}" for label in protocol.labels)
-    return (REFERENCE,)
+    return MASK_TRUTHS if protocol.output.mask is not None else (REFERENCE,)
 
 
 def read_truth(reference: pa.Table, protocol: Protocol) -> dict[str, pa.ChunkedArray]:
@@ -31,20 +32,23 @@ def read_truth(reference: pa.Table, protocol: Protocol) -> dict[str, pa.ChunkedA
 
     Returns:
         By the names of :func:`truth_columns`: 0/1 (binary, triage, each label of a multilabel task), the index of
-        the class or grade in the answer's schema, or the measured number.
+        the class or grade in the answer's schema, the measured number, or the numbers of a mask.
 
     Raises:
         ProtocolError: a label is absent, or holds what its kind of task cannot take.
     """
     labels = [n for n in reference.column_names if n != "case_id" and not n.startswith("reference.")]
     found = {}
-    for name, label in zip(truth_columns(protocol), protocol.labels, strict=True):
+    names = truth_columns(protocol) if protocol.output.mask is None else (REFERENCE,)
+    for name, label in zip(names, protocol.labels, strict=True):
         if label not in reference.column_names:
             where = "task.target" if protocol.task.target else "output.classes.names"
             raise ProtocolError(
                 f"{where}: the reference standard has no label {label} (it has {listed(labels)})."
             )
         column = reference[label]
+        if protocol.output.mask is not None:
+            return true_masks(column, protocol)
         if protocol.output.value is not None:
             found[name] = _numbers(column, protocol)
         elif protocol.task.target is not None and protocol.output.score is None:

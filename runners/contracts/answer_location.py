@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from runners.answers import Answer, NumberRange, checked_values, parse_document
+from runners.answers import Answer, Form, checked_values, parse_document
 from runners.errors import ContractRefused
 from runners.failures import CaseFailed, FailureCode, RefusalCode
 
@@ -98,7 +98,7 @@ def parse_location(text: str) -> AnswerLocation:
 
 
 def located_answer(
-    contents: Mapping[str, bytes], location: AnswerLocation, case: str, ranges: Mapping[str, NumberRange]
+    contents: Mapping[str, bytes], location: AnswerLocation, case: str, ranges: Mapping[str, Form]
 ) -> Answer:
     """Read the answer to ``case`` from the contents of its files, by name; files that are not there are missing.
 
@@ -122,7 +122,7 @@ def located_answer(
     return Answer(values=checked_values(value, ranges), refusal=None)
 
 
-def _places(location: AnswerLocation, ranges: Mapping[str, NumberRange]) -> tuple[str, ...]:
+def _places(location: AnswerLocation, ranges: Mapping[str, Form]) -> tuple[str, ...]:
     return tuple(ranges) if location.by_output else ("",)
 
 

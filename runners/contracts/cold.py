@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from runners.answers import Answer, NumberRange, answer_ranges
+from runners.answers import Answer, Form, answer_ranges
 from runners.background import Background
 from runners.case_folders import check_case, check_empty_root
 from runners.contracts.answer_location import AnswerLocation
@@ -106,7 +106,7 @@ class _ColdRun:
     ) -> None:
         self._run, self._contract, self._plan = run, contract, planned
         self._answer, self._output, self._background = answer, output, background
-        self._ranges: dict[str, NumberRange] = answer_ranges(run.task)
+        self._ranges: dict[str, Form] = answer_ranges(run.task)
         self._seconds_left = run.limits.seconds_per_run
         self._lost_in_a_row = 0
         self._container = 0

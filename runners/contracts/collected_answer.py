@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from runners.answers import Answer, NumberRange
+from runners.answers import Answer, Form
 from runners.collector import CollectionRefused, collect
 from runners.contracts.answer_location import FILE_BYTES, AnswerLocation, located_answer
 from runners.failures import CaseFailed, FailureCode
 
 
 def collected_answer(
-    folder: Path, location: AnswerLocation, case: str, ranges: Mapping[str, NumberRange]
+    folder: Path, location: AnswerLocation, case: str, ranges: Mapping[str, Form]
 ) -> Answer:
     """Read the answer to ``case`` from what a container left in ``folder``.
 

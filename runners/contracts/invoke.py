@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runners.answers import Answer, NumberRange, answer_ranges
+from runners.answers import Answer, Form, answer_ranges
 from runners.background import Background
 from runners.case_folders import check_case, check_empty_root
 from runners.cases import CaseInput, CaseOutcome
@@ -105,7 +105,7 @@ class _Served:
 
     run: ContractRun
     answer: AnswerLocation
-    ranges: Mapping[str, NumberRange]
+    ranges: Mapping[str, Form]
     server: Server
     config: Callable[[], Mapping[str, Any]]
     helper: str

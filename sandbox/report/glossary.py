@@ -12,6 +12,7 @@ from typing import Final
 
 from sandbox.bias_results import Bias
 from sandbox.report.definition import Method, Metric
+from sandbox.report.glossary_masks import MASK_METHODS, MASK_METRICS
 from sandbox.report.glossary_tasks import TASK_METHODS, TASK_METRICS
 from sandbox.report.text import words
 from sandbox.results import Estimate, Results
@@ -29,6 +30,7 @@ class MethodUse:
 
 METRICS: Final[Mapping[str, Metric]] = {
     **TASK_METRICS,
+    **MASK_METRICS,
     "auroc": Metric(
         label="AUROC",
         definition=(
@@ -158,6 +160,7 @@ METRICS: Final[Mapping[str, Metric]] = {
 
 METHODS: Final[Mapping[str, Method]] = {
     **TASK_METHODS,
+    **MASK_METHODS,
     "wilson": Method(definition="Score interval of a proportion.", source="Wilson 1927; Newcombe 1998"),
     "clopper-pearson": Method(
         definition="Exact binomial interval of a proportion, never narrower than stated.",

@@ -23,6 +23,7 @@ from sandbox.scoring.multiclass import score_multiclass
 from sandbox.scoring.multilabel import score_multilabel
 from sandbox.scoring.ordinal import score_ordinal
 from sandbox.scoring.scored_task import ScoredTask
+from sandbox.scoring.segmentation.task import score_segmentation
 from sandbox.scoring.store import labelled_cases
 from sandbox.scoring.strata import composition
 from sandbox.scoring.triage import score_triage
@@ -35,6 +36,7 @@ _SCORERS: Mapping[TaskKind, Callable[[pa.Table, Protocol, str], ScoredTask]] = {
     "ordinal": score_ordinal,
     "measurement": score_measurement,
     "triage": score_triage,
+    "segmentation": score_segmentation,
 }
 
 

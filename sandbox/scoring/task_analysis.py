@@ -69,7 +69,6 @@ def score_task(
     cases: TaskColumns, levels: Sequence[Levels], parts: TaskParts, protocol: Protocol, evaluation: str
 ) -> ScoredTask:
     """Make the analyses of a task under both failure rules."""
-    value = protocol.output.value
     return ScoredTask(
         analyses=tuple(_analyse(cases, levels, parts, protocol, evaluation, rule) for rule in RULES),
         failed=cases.failed,
@@ -79,8 +78,15 @@ def score_task(
             *parts.notes,
             "The worst stratum is the lowest of several estimates, partly by chance; read its interval.",
         ),
-        measure_unit=None if value is None else value.unit,
+        measure_unit=measure_unit(protocol),
     )
+
+
+def measure_unit(protocol: Protocol) -> str | None:
+    """Unit of a measurement, or of the distances of masks."""
+    if protocol.boundary is not None:
+        return protocol.boundary.unit
+    return None if protocol.output.value is None else protocol.output.value.unit
 
 
 def _analyse(

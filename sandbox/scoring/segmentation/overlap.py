@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from sandbox.masks.runs import Mask
+from holdout.mask_runs import Mask
 from sandbox.scoring.segmentation.surface import bounding_box, farthest, surfaces
 
 BothEmpty = Literal["right", "excluded"]

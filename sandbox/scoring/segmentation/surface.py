@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sandbox.masks.runs import Mask
+from holdout.mask_runs import Mask
 from sandbox.scoring.cases import Floats
 
 METHOD = "voxel-border"

@@ -7,6 +7,7 @@ whose first element is inside; no later run is 0. So each mask has exactly one s
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sandbox.errors import MaskError
+from holdout.errors import MaskError
 
 Mask = npt.NDArray[np.bool_]
 
@@ -78,3 +79,39 @@ def decode(runs: Runs) -> Mask:
     lengths = np.asarray(runs.lengths, dtype=np.int64)
     inside = np.arange(lengths.size) % 2 == 1
     return np.repeat(inside, lengths).reshape(runs.shape)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrueMask:
+    """The mask that a reference standard holds for a case.
+
+    ``spacing`` is the distance in mm between neighbouring elements along each axis; None where the image states none.
+    """
+
+    runs: Runs
+    spacing: tuple[float, ...] | None
+
+    @property
+    def text(self) -> str:
+        """One line of JSON: how a reference standard keeps it."""
+        content = {"runs": self.runs.lengths, "shape": self.runs.shape, "spacing": self.spacing}
+        return json.dumps(content, separators=(",", ":"))
+
+
+def true_mask(text: str) -> TrueMask:
+    """Read what :attr:`TrueMask.text` gives.
+
+    Raises:
+        MaskError: it is not a mask.
+    """
+    try:
+        found = json.loads(text)
+        runs = Runs(shape=tuple(found["shape"]), lengths=tuple(found["runs"]))
+        spacing = None if found["spacing"] is None else tuple(map(float, found["spacing"]))
+    except (ValueError, KeyError, TypeError) as error:
+        raise MaskError("A label of the reference standard is not a mask.") from error
+    if spacing is not None and (
+        len(spacing) != len(runs.shape) or not all(0 < each < 1e6 for each in spacing)
+    ):
+        raise MaskError("The spacing of a mask is not a distance for each axis.")
+    return TrueMask(runs=runs, spacing=spacing)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from sandbox.errors import MaskError
-from sandbox.masks.runs import Runs, decode, encode, from_numbers
+from holdout.errors import MaskError
+from holdout.mask_runs import Runs, decode, encode, from_numbers
 
 MASKS = arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=3, max_side=6))
 

@@ -1,1 +1,0 @@
-"""Masks: kept as run lengths, bounded in what they may cost."""
