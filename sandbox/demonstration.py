@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from holdout import synthetic
@@ -17,20 +17,23 @@ from holdout.importer import builtin_mapping, import_folder
 from holdout.mapping import load_mapping
 from runners import example_vendors, images
 from runners.engine import connect
-from sandbox import evaluation, exports, holdouts, protocols, reporting, submissions
-from sandbox.errors import UsageError
+from sandbox import actors, evaluation, exports, holdouts, protocols, reporting, submissions
+from sandbox.errors import ReleaseRefusedError, UsageError
 from sandbox.evaluate import evaluate
 from sandbox.evaluation import Evaluation
 from sandbox.evidence.verification import verify_dossier
 from sandbox.examination import examine_machine
 from sandbox.policy import load_policy
 from sandbox.protocol import load_protocol
+from sandbox.release import workflow
 from sandbox.workspace import Workspace, create, open_workspace, write_json
 
 Say = Callable[[str], None]
 ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
 PROTOCOLS = Path(__file__).resolve().parent.parent / "policies" / "protocols"
 VENDORS = ("sound", "brittle")
+APPROVERS = ("ada", "bea")
+"""Two people who judge what may leave; in a demonstration their keys lie beside all others."""
 SYNTHETIC_PATIENTS = 400
 DEVELOPMENT = 0.5
 SEED = 1
@@ -69,6 +72,8 @@ class Outcome:
 
     evaluations: tuple[Evaluation, ...]
     dossiers: dict[Path, bool]
+    released: dict[str, Path]
+    """Folder of what each vendor may see, by vendor; one to whom nothing may be told is not in it."""
 
 
 def plan(*, data: Path | None, mapping: Path | None, protocol: Path | None, folder: Path) -> Plan:
@@ -128,9 +133,43 @@ def run(item: Plan, *, say: Say, progress: ProgressBar) -> Outcome:
             reporting.write_dossier(workspace, each, path)
         say(f"$ proctor verify {path} --key '{workspace.verifier_key}'")
         dossiers[path] = all(check.held for check in verify_dossier(path, trusted_key=workspace.verifier_key))
+    released = {}
+    for each in finished:
+        with progress(f"releasing to {each.vendor}"):
+            folder = _release(item, workspace, each, say)
+        if folder is not None:
+            released[each.vendor] = folder
     return Outcome(
-        evaluations=tuple(evaluation.find(workspace, each.id) for each in finished), dossiers=dossiers
+        evaluations=tuple(evaluation.find(workspace, each.id) for each in finished),
+        dossiers=dossiers,
+        released=released,
     )
+
+
+def _release(item: Plan, workspace: Workspace, finished: Evaluation, say: Say) -> Path | None:
+    """Take a release of an evaluation through all hands, unless a rule says no."""
+    shown = item.folder / f"for-{finished.vendor}-{finished.id}"
+    if shown.exists():
+        return shown
+    known = {actor.name for actor in actors.actors(workspace)}
+    for name in APPROVERS:
+        if name not in known:
+            say(f"$ proctor actor add {name} --role approver")
+            actors.add(workspace, name, ["approver"])
+    say(f"$ proctor release request {finished.id}")
+    try:
+        asked = workflow.request(workspace, finished.id)
+        for name in APPROVERS:
+            acting = replace(workspace, actor=name)
+            say(f"$ proctor release review {asked.release} --as {name}")
+            workflow.review(acting, asked.release)
+            say(f"$ proctor release approve {asked.release} --as {name}")
+            workflow.decide(acting, asked.release, "approve")
+        say(f"$ proctor release issue {asked.release} -o {shown}")
+        return workflow.issue(workspace, asked.release, shown)[1]
+    except ReleaseRefusedError as refusal:
+        say(str(refusal))
+        return None
 
 
 def _workspace(item: Plan, say: Say) -> Workspace:

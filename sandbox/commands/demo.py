@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sandbox.commands import console
-
-VENDORS = ("sound", "brittle")
 
 
 def demo(
@@ -48,6 +45,8 @@ def demo(
             for criterion in item.criteria:
                 console.line(f"    {criterion}")
             console.line(f"    report   {item.files.get('report')}")
+            if item.vendor in outcome.released:
+                console.line(f"    vendor's copy   {outcome.released[item.vendor] / 'release.html'}")
         for dossier, held in outcome.dossiers.items():
             console.line(f"dossier  {dossier}  {'verified' if held else 'does NOT hold'}")
         console.line(f"Workspace: export PROCTOR_HOME={plan.home}")
@@ -56,6 +55,7 @@ def demo(
         {
             "home": str(plan.home),
             "evaluations": [item.data() for item in outcome.evaluations],
+            "released": {vendor: str(folder) for vendor, folder in outcome.released.items()},
             "dossiers": {str(path): held for path, held in outcome.dossiers.items()},
         },
         human,
@@ -63,5 +63,5 @@ def demo(
     return 0 if all(outcome.dossiers.values()) else 4
 
 
-def _step(command: str, then: Callable[[], str] | None = None) -> None:
+def _step(command: str) -> None:
     console.message(command)
