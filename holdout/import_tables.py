@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import yaml
 
 from holdout.dicom_writer import ImageDescription
+from holdout.errors import MappingError
 from holdout.mapping import ImageMapping, Source
+from holdout.reference_masks import refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +47,13 @@ def cell_text(source: Source | None, row: dict[str, str]) -> str:
 
 
 def write_tables(
-    mapping: ImageMapping, imported: list[tuple[ImportTask, WrittenImage]], building: Path
+    mapping: ImageMapping, imported: list[tuple[ImportTask, WrittenImage]], building: Path, folder: Path
 ) -> dict[str, dict[str, int]]:
-    """Write the tables beside the DICOM; returns the label counts."""
+    """Write the tables, and copies of the masks, beside the DICOM; returns the label counts.
+
+    Raises:
+        MappingError: a mask that the table names cannot be taken.
+    """
     patients: dict[str, list[ImportTask]] = defaultdict(list)
     acquisition: list[dict[str, str]] = []
     reference: list[dict[str, str]] = []
@@ -85,6 +92,8 @@ def write_tables(
             value = "1" if cell in label.positive else "0" if cell in label.negative else ""
             counts[name][{"1": "positive", "0": "negative", "": "unlabelled"}[value]] += 1
             truth[name] = value
+        for name, mask in mapping.masks.items():
+            truth[name] = _copy_mask(folder, task, name, mask.column, building)
         truth["method"] = cell_text(mapping.truth.method, task.row)
         truth["readers"] = cell_text(mapping.truth.readers, task.row)
         truth["date"] = cell_text(mapping.truth.date, task.row)
@@ -96,11 +105,26 @@ def write_tables(
     write_csv(building / "patients.csv", [_patient_row(name, patients[name]) for name in sorted(patients)])
     write_csv(building / "acquisition.csv", acquisition)
     write_csv(building / "reference.csv", reference)
-    declare_reference(building / "reference.yaml", list(mapping.labels), mapping.title)
+    declare_reference(building / "reference.yaml", list(mapping.labels), mapping.title, list(mapping.masks))
     if site_sources:
         write_csv(building / "site.csv", site)
         declare_site(building / "site.yaml", list(site_sources))
     return counts
+
+
+def _copy_mask(folder: Path, task: ImportTask, label: str, column: str, building: Path) -> str:
+    """Copy the mask of an image; gives its name below ``building``, '' where the table names none."""
+    name = task.row[column].strip()
+    if not name:
+        return ""
+    reason = refusal(folder, name)
+    if reason:
+        raise MappingError(f"line {task.line}: the mask of column {column}: {reason}")
+    # Named as the DICOM file is: nothing of the source's own name goes on.
+    copied = building / "masks" / label / f"{task.target.stem}.png"
+    copied.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / name, copied)
+    return copied.relative_to(building).as_posix()
 
 
 def _patient_row(patient: str, tasks: list[ImportTask]) -> dict[str, str]:
@@ -124,14 +148,18 @@ def write_csv(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def declare_reference(path: Path, labels: list[str], title: str) -> None:
-    """Write the declaration of a ``reference.csv`` with columns 1/0, method, readers and date."""
+def declare_reference(path: Path, labels: list[str], title: str, masks: list[str] | None = None) -> None:
+    """Write the declaration of a ``reference.csv`` with columns 1/0, mask files, method, readers and date."""
+    declared: dict[str, dict[str, object]] = {
+        name: {"column": name, "positive": ["1"], "negative": ["0"]} for name in labels
+    }
+    declared |= {name: {"column": name, "mask": True} for name in masks or ()}
     document = {
         "proctor": "reference/1",
         "title": title,
         "table": "reference.csv",
         "key": {"sop_instance_uid": "sop_instance_uid"},
-        "labels": {name: {"column": name, "positive": ["1"], "negative": ["0"]} for name in labels},
+        "labels": declared,
         "method": "method",
         "readers": "readers",
         "date": "date",

@@ -127,7 +127,7 @@ def import_folder(
             first = f"; first: {defects[0].file}: {defects[0].reason}" if defects else ""
             raise MappingError(f"{folder}: none of {len(rows)} images could be imported{first}")
         imported.sort(key=lambda pair: pair[0].line)
-        labels = write_tables(mapping, imported, building)
+        labels = write_tables(mapping, imported, building, folder)
         building.chmod(0o755)
         building.rename(destination)
     except BaseException:

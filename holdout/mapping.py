@@ -107,6 +107,12 @@ class Label(_Model):
         return self
 
 
+class MaskColumn(_Model):
+    """A mask: ``column`` names its file, relative to the image folder; an empty cell means that there is none."""
+
+    column: str
+
+
 class Truth(_Model):
     """How the reference standard was established."""
 
@@ -141,6 +147,8 @@ class ImageMapping(_Model):
     model: Value | None = None
     pixel_spacing: PixelSpacing | None = None
     labels: dict[Annotated[str, Field(pattern=LABEL_NAME)], Label] = Field(min_length=1)
+    masks: dict[Annotated[str, Field(pattern=LABEL_NAME)], MaskColumn] = Field(default_factory=dict)
+    """Mask files of the images, copied beside the DICOM as part of the reference standard."""
     truth: Truth
     site: dict[Annotated[str, Field(pattern=LABEL_NAME)], Value] = Field(default_factory=dict)
     """Further columns for strata, kept in site.csv beside the DICOM, never inside it."""
@@ -153,6 +161,8 @@ class ImageMapping(_Model):
             raise ValueError("a DX image must state pixel_spacing (Imager Pixel Spacing is type 1); use CR")
         if self.partition is not None and "partition" in self.site:
             raise ValueError("'partition' stands both by itself and among the site columns")
+        if set(self.masks) & set(self.labels):
+            raise ValueError("a label and a mask have the same name")
         return self
 
 
@@ -197,7 +207,7 @@ def _columns_within(part: Any, location: Where) -> Iterator[tuple[Where, str]]:
         for field in type(part).model_fields:
             value = getattr(part, field)
             if isinstance(value, str) and (
-                (field == "column" and isinstance(part, Source | StudyDate | Label))
+                (field == "column" and isinstance(part, Source | StudyDate | Label | MaskColumn))
                 or field.startswith("original_")
             ):
                 yield (*location, field), value

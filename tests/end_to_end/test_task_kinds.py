@@ -94,7 +94,9 @@ def skin(tmp_path_factory):
     source = folder / "source"
     (source / "images").mkdir(parents=True)
     for row in rows:
-        shutil.copyfile(DATA / row["file"], source / row["file"])
+        for name in (row["file"], row["mask"]):
+            (source / name).parent.mkdir(exist_ok=True)
+            shutil.copyfile(DATA / name, source / name)
     with (source / "metadata.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()

@@ -1,0 +1,61 @@
+"""Masks in answers: the agreed form, and nothing else, within the agreed number of runs."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from holdout.mask_runs import decode, encode, from_numbers
+from runners.answers import answer_ranges, parse_answer
+from runners.failures import CaseFailed, FailureCode
+
+FORM = answer_ranges({"output": {"mask": {"runs": 12}}})
+
+
+def read(mask):
+    line = json.dumps({"case": "a", "answer": {"mask": mask}}).encode()
+    return parse_answer(line, "a", FORM).values["mask"]
+
+
+@given(arrays.arrays(np.bool_, st.tuples(st.integers(1, 3), st.integers(1, 4))))
+def test_what_is_read_is_the_mask(mask):
+    runs = encode(mask)
+    numbers = read({"shape": list(mask.shape), "runs": list(runs.lengths)})
+    assert np.array_equal(decode(from_numbers(numbers)), mask)
+
+
+def test_the_one_line_of_the_worker_page():
+    for m in (np.zeros((3, 4), bool), np.ones((3, 4), bool), np.eye(3, 4, dtype=bool)):
+        edges = [0, *(np.flatnonzero(np.diff(m.ravel())) + 1), m.size]
+        runs = [0] * int(m.flat[0]) + np.diff(edges).tolist()
+        assert tuple(runs) == encode(m).lengths
+
+
+@pytest.mark.parametrize(
+    ("mask", "code"),
+    [
+        ([[0, 1]], FailureCode.GARBAGE),
+        ({"runs": [6]}, FailureCode.GARBAGE),
+        ({"shape": [2, 3], "runs": [6], "more": 1}, FailureCode.GARBAGE),
+        ({"shape": [2, 3], "runs": [6.0]}, FailureCode.GARBAGE),
+        ({"shape": [2, True], "runs": [2]}, FailureCode.GARBAGE),
+        ({"shape": "23", "runs": [6]}, FailureCode.GARBAGE),
+        ({"shape": [2, 3], "runs": []}, FailureCode.OUT_OF_RANGE),
+        ({"shape": [], "runs": [1]}, FailureCode.OUT_OF_RANGE),
+        ({"shape": [2, 3], "runs": [5]}, FailureCode.OUT_OF_RANGE),
+        ({"shape": [2, 3], "runs": [-1, 7]}, FailureCode.OUT_OF_RANGE),
+        ({"shape": [2, 3], "runs": [3, 0, 3]}, FailureCode.OUT_OF_RANGE),
+        ({"shape": [6], "runs": [6]}, FailureCode.OUT_OF_RANGE),
+        ({"shape": [-2, -3], "runs": [6]}, FailureCode.OUT_OF_RANGE),
+        ({"shape": [65536, 65536], "runs": [2**32]}, FailureCode.OUT_OF_RANGE),
+        ({"shape": [65535, 65535], "runs": [65535**2]}, FailureCode.OUT_OF_RANGE),
+        ({"shape": [1, 13], "runs": [1] * 13}, FailureCode.OUT_OF_RANGE),
+    ],
+)
+def test_what_is_no_mask_fails_the_case(mask, code):
+    with pytest.raises(CaseFailed) as failed:
+        read(mask)
+    assert failed.value.code == code
