@@ -44,6 +44,9 @@ def radial_frequency(shape: tuple[int, int], spacing: tuple[float, float]) -> ND
 
 def resized(values: FloatArray, rows: int, columns: int) -> FloatArray:
     """Resample every frame to a matrix size, by area averaging when smaller and linearly when larger."""
+    if columns > values.shape[2]:
+        # Columns first: the array is still small, and rows are interpolated by whole lines of memory.
+        return _axis_resized(_axis_resized(values, 2, columns), 1, rows)
     return _axis_resized(_axis_resized(values, 1, rows), 2, columns)
 
 
@@ -51,30 +54,33 @@ def _axis_resized(values: FloatArray, axis: int, size: int) -> FloatArray:
     old = values.shape[axis]
     if size == old:
         return values
+    values = values.astype(np.float32, copy=False)
     if size < old:
-        # Areas: differences of the running integral at the new borders.
-        total = np.concatenate(
-            (np.zeros_like(np.take(values, [0], axis)), np.cumsum(values, axis=axis, dtype=np.float64)), axis
-        )
-        borders = np.linspace(0, old, size + 1)
-        smaller: FloatArray = (np.diff(_linear(total, axis, borders), axis=axis) * (size / old)).astype(
-            np.float32
-        )
-        return smaller
+        return _area_means(values, axis, size)
     places = np.clip((np.arange(size) + 0.5) * old / size - 0.5, 0, old - 1)
-    larger: FloatArray = _linear(values, axis, places).astype(np.float32)
-    return larger
-
-
-def _linear(values: NDArray[Any], axis: int, places: NDArray[Any]) -> NDArray[Any]:
-    below = (
-        np.minimum(places.astype(int), values.shape[axis] - 2)
-        if values.shape[axis] > 1
-        else places.astype(int)
-    )
-    shape = [1] * values.ndim
-    shape[axis] = -1
-    weight = (places - below).reshape(shape)
-    above = np.minimum(below + 1, values.shape[axis] - 1)
-    out: FloatArray = np.take(values, below, axis) * (1 - weight) + np.take(values, above, axis) * weight
+    below = np.minimum(places.astype(int), max(old - 2, 0))
+    weight = _along(axis, values.ndim, places - below)
+    out: FloatArray = np.take(values, below, axis)
+    out += (np.take(values, np.minimum(below + 1, old - 1), axis) - out) * weight
     return out
+
+
+def _area_means(values: FloatArray, axis: int, size: int) -> FloatArray:
+    """Means over ``size`` equal stretches of an axis; a sample that a border divides counts on both sides."""
+    borders = np.arange(size + 1) * (values.shape[axis] / size)
+    first = borders.astype(int)
+    out: FloatArray = np.add.reduceat(values, first[:-1], axis)
+    share = borders[1:-1] - first[1:-1]
+    if share.any():
+        divided = np.take(values, first[1:-1], axis) * _along(axis, values.ndim, share)
+        before, after = ((slice(None),) * axis + (part,) for part in (slice(None, -1), slice(1, None)))
+        out[before] += divided
+        out[after] -= divided
+    out *= np.float32(size / values.shape[axis])
+    return out
+
+
+def _along(axis: int, dimensions: int, weights: NDArray[Any]) -> FloatArray:
+    shape = [1] * dimensions
+    shape[axis] = -1
+    return np.asarray(weights.reshape(shape), np.float32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.ndimage
 from numpy.typing import NDArray
+from PIL import Image as PillowImage
 
 from sandbox.stress.radiograph import PROJECTION
 from sandbox.stress.volume import Volume
@@ -32,13 +32,24 @@ def transformed(
     values: FloatArray, matrix: NDArray[Any], offset: tuple[float, float], fill: float
 ) -> FloatArray:
     """Resample every frame linearly: output pixel (row, column) shows input ``matrix @ pixel + offset``."""
+    # Pillow counts from the corner of the first pixel, (column, row).
+    (down_down, down_right), (right_down, right_right) = matrix
+    coefficients = (
+        *(right_right, right_down, offset[1] + 0.5 - 0.5 * (right_right + right_down)),
+        *(down_right, down_down, offset[0] + 0.5 - 0.5 * (down_right + down_down)),
+    )
     out = np.empty_like(values)
     planes = range(values.shape[3]) if values.ndim == 4 else (None,)
     for index in range(len(values)):
         for plane in planes:
             place = (index, ..., plane) if plane is not None else (index,)
-            out[place] = scipy.ndimage.affine_transform(
-                values[place], matrix, offset=offset, order=1, mode="constant", cval=fill
+            frame = PillowImage.fromarray(np.ascontiguousarray(values[place], np.float32))
+            out[place] = frame.transform(
+                frame.size,
+                PillowImage.Transform.AFFINE,
+                coefficients,
+                PillowImage.Resampling.BILINEAR,
+                fillcolor=fill,
             )
     return out
 

@@ -254,10 +254,9 @@ def put_back(volume: Volume, values: FloatArray, *, keep_padding: bool = True) -
                     np.float32
                 )
         rounded = np.rint(chosen)
-        outside = int(np.count_nonzero((rounded < low) | (rounded > high)))
-        if outside:
-            image.clipped += outside
-            rounded = np.clip(rounded, low, high)
+        if rounded.min() < low or rounded.max() > high:
+            image.clipped += int(np.count_nonzero((rounded < low) | (rounded > high)))
+            np.clip(rounded, low, high, out=rounded)
         after = rounded.astype(before.dtype)
         if keep_padding and volume.padding is not None and after.shape == before.shape:
             mask = volume.padding[part]

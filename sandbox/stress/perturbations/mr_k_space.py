@@ -21,66 +21,75 @@ def _each_frame(change_one: object) -> Change:
         for volume in volumes(case):
             plan = numbers.random(16)
             spacing = volume.spacing or (1.0, 1.0)
-            values = volume.values.copy()
-            for index in range(len(values)):
-                values[index] = np.abs(change_one(values[index], float(value), plan, spacing))  # type: ignore[operator]
-            put_back(volume, values)
+            for index, frame in enumerate(volume.values):
+                volume.values[index] = change_one(frame, float(value), plan, spacing)  # type: ignore[operator]
+            put_back(volume, volume.values)
 
     return change
 
 
-def _spectrum(frame: FloatArray) -> ComplexArray:
-    return np.asarray(scipy.fft.fftshift(scipy.fft.fft2(frame.astype(np.complex64))))
+def _lines(frame: FloatArray) -> ComplexArray:
+    """Phase-encoding lines of k-space, the centre in the middle, still transformed back along the read-out.
+
+    What happens to whole lines does not need the transform along them.
+    """
+    return np.asarray(scipy.fft.fftshift(scipy.fft.fft(frame.astype(np.complex64), axis=0), axes=0))
 
 
-def _image(spectrum: ComplexArray) -> FloatArray:
-    return np.asarray(scipy.fft.ifft2(scipy.fft.ifftshift(spectrum)))
+def _magnitude(lines: ComplexArray) -> FloatArray:
+    return np.asarray(np.abs(scipy.fft.ifft(scipy.fft.ifftshift(lines, axes=0), axis=0)))
 
 
 def _moved(frame: FloatArray, size: float, plan: FloatArray, spacing: tuple[float, float]) -> FloatArray:
     """Outer phase-encoding lines come from a head that turned by ``size`` degrees and slid by ``size`` mm."""
-    spectrum = _spectrum(frame)
-    lines = frame.shape[0]
+    lines = _lines(frame)
+    rows = frame.shape[0]
     for number, (start, end) in enumerate(((0.52 + 0.02 * plan[0], 0.62), (0.62, 1.0))):
         turn = size * (1 if plan[1 + number] < 0.5 else -1) * (0.6 + 0.4 * number)
         slide = size * (1 if plan[3 + number] < 0.5 else -1) * (0.6 + 0.4 * number)
         other = about_centre(frame[None], degrees=turn, fill=0.0)
         other = shifted(other, slide / spacing[0], -slide / spacing[1] / 2, 0.0)[0]
-        part = slice(int(start * lines), int(end * lines))
-        spectrum[part] = _spectrum(other)[part]
-    return _image(spectrum)
+        part = slice(int(start * rows), int(end * rows))
+        lines[part] = _lines(other)[part]
+    return _magnitude(lines)
 
 
 def _ghosted(
     frame: FloatArray, strength: float, plan: FloatArray, spacing: tuple[float, float]
 ) -> FloatArray:
     """Every fourth phase-encoding line is weaker by ``strength`` percent, except the centre of k-space."""
-    spectrum = _spectrum(frame)
+    lines = _lines(frame)
     middle = frame.shape[0] // 2
-    lines = np.arange(frame.shape[0])
-    periodic = ((lines - middle) % GHOST_PERIOD == int(plan[0] * GHOST_PERIOD)) & (lines != middle)
-    spectrum[periodic] *= np.float32(1 - strength / 100)
-    return _image(spectrum)
+    number = np.arange(frame.shape[0])
+    periodic = ((number - middle) % GHOST_PERIOD == int(plan[0] * GHOST_PERIOD)) & (number != middle)
+    lines[periodic] *= np.float32(1 - strength / 100)
+    return _magnitude(lines)
 
 
 def _spiked(frame: FloatArray, height: float, plan: FloatArray, spacing: tuple[float, float]) -> FloatArray:
-    """One point of k-space is wrong by ``height`` percent of its largest value."""
-    spectrum = _spectrum(frame)
+    """One point of k-space is wrong by ``height`` percent of its largest value.
+
+    That value is the sum of a magnitude image, and one point of k-space is one wave over the image.
+    """
     rows, columns = frame.shape
-    row = int(rows * (0.5 + 0.08 + 0.25 * plan[0]))
-    column = int(columns * (0.5 + 0.5 * (plan[1] - 0.5)))
-    spectrum[row, column] += np.float32(height / 100) * np.abs(spectrum).max()
-    return _image(spectrum)
+    down = int(rows * (0.5 + 0.08 + 0.25 * plan[0])) - rows // 2
+    across = int(columns * (0.5 + 0.5 * (plan[1] - 0.5))) - columns // 2
+    amplitude = height / 100 * float(np.abs(frame).sum(dtype=np.float64)) / frame.size
+    along_rows = amplitude * np.exp(2j * np.pi * down * np.arange(rows) / rows)
+    along_columns = np.exp(2j * np.pi * across * np.arange(columns) / columns)
+    wave = np.outer(along_rows.astype(np.complex64), along_columns.astype(np.complex64))
+    wave += frame
+    return np.asarray(np.abs(wave))
 
 
 def _cropped(frame: FloatArray, share: float, plan: FloatArray, spacing: tuple[float, float]) -> FloatArray:
     """Only the inner ``share`` percent of the phase-encoding lines was measured."""
-    spectrum = _spectrum(frame)
+    lines = _lines(frame)
     rows = frame.shape[0]
     kept = max(int(rows * share / 100 / 2), 2)
-    spectrum[: rows // 2 - kept] = 0
-    spectrum[rows // 2 + kept :] = 0
-    return _image(spectrum)
+    lines[: rows // 2 - kept] = 0
+    lines[rows // 2 + kept :] = 0
+    return _magnitude(lines)
 
 
 MOTION = Perturbation(

@@ -18,16 +18,17 @@ def add_speckle(case: OpenCase, strength: Severity, numbers: np.random.Generator
     """Add noise of standard deviation ``strength`` x sqrt(grey level), the model of log-compressed speckle."""
     for volume in volumes(case):
         top = np.float32(volume.limits[1] if volume.limits[1] > 0 else 1)
-        values = volume.values.copy()
-        region = echo_region(volume)
-        for index in range(len(values)):
-            grain = blurred(numbers.standard_normal((1, *volume.shape), dtype=np.float32), GRAIN)[0]
-            grain /= grain.std()
-            field = grain[..., None] if volume.colour else grain
-            grey = np.maximum(values[index][region], 0) / top
-            field = field[region]
-            values[index][region] += top * np.float32(float(strength)) * np.sqrt(grey) * field
-        put_back(volume, values)
+        down, across = echo_region(volume)
+        shape = (down.stop - down.start, across.stop - across.start)
+        for frame in volume.values:
+            grain = blurred(numbers.standard_normal((1, *shape), dtype=np.float32), GRAIN)[0]
+            grain *= top * np.float32(float(strength)) / grain.std()
+            # One grain for red, green and blue, laid out as they are: grey must stay grey.
+            field = np.repeat(grain, 3, axis=1).reshape(*shape, 3) if volume.colour else grain
+            grey = frame[down, across]
+            field *= np.sqrt(np.maximum(grey, 0) / top)
+            grey += field
+        put_back(volume, volume.values)
 
 
 PERTURBATION = Perturbation(
