@@ -13,8 +13,10 @@ from sandbox.errors import UsageError
 from sandbox.evidence.actors import Actor
 from sandbox.evidence.encoding import decode_base64, encode_base64
 from sandbox.evidence.entry import Role
-from sandbox.evidence.keys import KEY_SIZE, generate_signing_key
-from sandbox.workspace import Workspace, checked_name, entry, open_ledger
+from sandbox.evidence.keys import KEY_SIZE, generate_signing_key, load_signing_key
+from sandbox.evidence.ledger import Ledger
+from sandbox.two_people import PROPOSED, check_may_take_part, enter_act
+from sandbox.workspace import Workspace, checked_name, open_ledger
 
 
 def add(workspace: Workspace, name: str, roles: Sequence[Role], *, public: str | None = None) -> Actor:
@@ -26,25 +28,20 @@ def add(workspace: Workspace, name: str, roles: Sequence[Role], *, public: str |
 
     Raises:
         UsageError: the name is taken or was taken before, or there is no role.
-        ActorError: who acts may not add actors.
+        ActorError: who acts may not add actors, or the policy wants a second person.
         NoteError: ``public`` is not such a key.
     """
     checked_name(name)
     if not roles:
         raise UsageError("An actor needs at least one role. See: proctor actor add --help")
     with open_ledger(workspace) as ledger:
-        ledger.require("actor-added")
+        check_may_take_part(workspace, ledger, "actor-added")
         if name in ledger.actors():
             raise UsageError(f"{name!r} is, or was, an actor of this workspace. A name is never used again.")
-        key = _public_key(workspace, name) if public is None else public.strip()
+        key = _public_key(workspace, ledger, name) if public is None else public.strip()
         decode_base64(key, what="the public key", size=KEY_SIZE)
-        ledger.append(
-            entry(
-                "actor-added",
-                subject={"name": name, "key": key},
-                detail=dict.fromkeys(dict.fromkeys(roles), True),
-            )
-        )
+        given = {str(role): True for role in roles}
+        enter_act(workspace, ledger, "actor-added", {"name": name, "key": key}, given)
         return ledger.actors()[name]
 
 
@@ -53,8 +50,10 @@ def revoke(workspace: Workspace, name: str) -> Actor:
 
     Raises:
         UsageError: there is no such actor, it is revoked already, or nobody would be left to add actors.
+        ActorError: who acts may not revoke actors, or the policy wants a second person.
     """
     with open_ledger(workspace) as ledger:
+        check_may_take_part(workspace, ledger, "actor-revoked")
         known = ledger.actors()
         if name not in known or known[name].revoked is not None:
             raise UsageError(f"{name!r} is not an actor in force. See: proctor actor list")
@@ -62,7 +61,7 @@ def revoke(workspace: Workspace, name: str) -> Actor:
             raise UsageError(
                 f"{name!r} is the last one who may add actors. Add another operator or custodian first."
             )
-        ledger.append(entry("actor-revoked", subject={"name": name}))
+        enter_act(workspace, ledger, "actor-revoked", {"name": name})
         return ledger.actors()[name]
 
 
@@ -77,8 +76,11 @@ def kept_here(workspace: Workspace, actor: Actor) -> bool:
     return (workspace.home / "keys" / "actors" / f"{actor.name}.pem").exists()
 
 
-def _public_key(workspace: Workspace, name: str) -> str:
+def _public_key(workspace: Workspace, ledger: Ledger, name: str) -> str:
     path = workspace.home / "keys" / "actors" / f"{name}.pem"
+    if path.exists() and ledger.find(kind=PROPOSED, name=name):
+        # Whoever confirms a proposal confirms the key that it named.
+        return encode_base64(load_signing_key(path, name).verifier.public)
     # A key that was made by an add that was killed before its entry belongs to nobody.
     path.unlink(missing_ok=True)
     return encode_base64(generate_signing_key(path, name).verifier.public)

@@ -28,6 +28,7 @@ from sandbox.lock_notes import write_lock_notes
 from sandbox.lock_request import note_request, remove_unfinished, request_digest, was_asked
 from sandbox.policy import Policy
 from sandbox.protocol import Protocol
+from sandbox.two_people import enter_act
 from sandbox.workspace import Workspace, checked_name, entry, open_ledger, secret_key
 
 __all__ = ["Draft", "draft", "ingest", "partition", "truth"]
@@ -288,6 +289,10 @@ def retire(workspace: Workspace, name: str, reason: str) -> LockedHoldout:
 
     Args:
         reason: a short code such as ``worn`` or ``replaced``.
+
+    Raises:
+        UsageError: there is no such locked version.
+        ActorError: who acts is no custodian, or the policy wants a second person.
     """
     locked = open_holdout(workspace, name)
     with open_ledger(workspace) as ledger:
@@ -298,5 +303,5 @@ def retire(workspace: Workspace, name: str, reason: str) -> LockedHoldout:
                 "root": locked.root,
                 "reason": reason,
             }
-            ledger.append(entry("holdout-retired", subject=subject))
+            enter_act(workspace, ledger, "holdout-retired", subject)
     return locked

@@ -134,6 +134,7 @@ class Release(_Part):
 class Policy(_Part):
     """A checked policy.
 
+    ``two_people``: acts that one proposes and another confirms; see ``sandbox.two_people``.
     ``mlflow``: ``local`` (a SQLite store in the workspace), ``off``, or a tracking URI.
     """
 
@@ -147,6 +148,7 @@ class Policy(_Part):
     disclosure: DisclosureRules = DisclosureRules()
     reuse: ReuseRules = ReuseRules()
     release: Release = Release()
+    two_people: tuple[Literal["actor", "retire"], ...] = ()
     verification: Verification = Verification()
     run: Run = Run()
     mlflow: Annotated[str, StringConstraints(pattern=r"^(local|off|[a-z][a-z0-9+.-]{1,20}://\S{1,500})$")] = (

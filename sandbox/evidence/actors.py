@@ -31,6 +31,8 @@ MAY_SIGN: Mapping[str, frozenset[Role]] = {
     "holdout-retired": frozenset({"custodian"}),
     **dict.fromkeys(("holdout-verified", "holdout-accessed", "reference-opened"), _HOUSE),
     **dict.fromkeys(("actor-added", "actor-revoked"), _HOUSE),
+    # An approver's word keeps an operator from adding approvers alone.
+    "act-proposed": _HOUSE | _REVIEW,
     "waiver-granted": frozenset({"operator", "approver"}),
     # A release leaves only when people other than its author have read it.
     "release-reviewed": _REVIEW,

@@ -211,6 +211,15 @@ KINDS: Mapping[str, Kind] = {
         "name", "key", subject={"name": _name, "key": _public_key}, detail=dict.fromkeys(ROLES, _flag)
     ),
     "actor-revoked": _kind("name", subject={"name": _name}),
+    "act-proposed": _kind(
+        "act",
+        "proposed",
+        subject={
+            "act": _digest,
+            "proposed": _one_of("actor-added", "actor-revoked", "holdout-retired"),
+            "name": _name,
+        },
+    ),
     "release-requested": _kind(
         "release", "evaluation", "content", subject=_RELEASE, detail={"bits": _amount, "fields": _count}
     ),

@@ -186,13 +186,16 @@ def read_request(folder: Path) -> Request:
     Raises:
         ReleaseError: it is damaged.
     """
-    plain = _read(folder / "request.json")
-    mechanism: Mechanism | None = next(
-        (each for each in get_args(Mechanism) if each == plain.get("mechanism")), None
-    )
-    if mechanism is None:
-        raise ReleaseError(f"{folder / 'request.json'} is damaged. Request the release again.")
-    return Request(evaluation=plain["evaluation"], mechanism=mechanism, patterns=tuple(plain["patterns"]))
+    try:
+        plain = _read(folder / "request.json")
+        mechanism: Mechanism = next(each for each in get_args(Mechanism) if each == plain["mechanism"])
+        return Request(
+            evaluation=str(plain["evaluation"]),
+            mechanism=mechanism,
+            patterns=tuple(map(str, plain["patterns"])),
+        )
+    except (LookupError, TypeError, StopIteration) as error:
+        raise ReleaseError(f"{folder / 'request.json'} is damaged. Request the release again.") from error
 
 
 def _coarse(count: int, base: int) -> int:

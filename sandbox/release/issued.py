@@ -97,10 +97,15 @@ def issued(workspace: Workspace, ledger: Ledger, *, holdout: str, version: str) 
             vendor=each.subject["vendor"],
             content=each.subject["content"],
             entry=each,
-            told=_told(workspace.release(each.subject["release"]), each),
+            told=_told(workspace, each),
         )
         for each in entries
     )
+
+
+def issued_folder(workspace: Workspace, release: str, content: str) -> Path:
+    """Where the bytes with the digest ``content`` lie once they were issued as ``release``."""
+    return workspace.release(release) / f"issued-{content.removeprefix('sha256:')[:16]}"
 
 
 def charges(releases: Iterable[Issued]) -> tuple[Charge, ...]:
@@ -118,8 +123,8 @@ def protected(releases: Sequence[Issued]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(cell for each in releases for cell in each.told.protected))
 
 
-def _told(folder: Path, entry: LedgerEntry) -> Told:
-    path = folder / f"issued-{entry.subject['content'].removeprefix('sha256:')[:16]}" / TOLD
+def _told(workspace: Workspace, entry: LedgerEntry) -> Told:
+    path = issued_folder(workspace, entry.subject["release"], entry.subject["content"]) / TOLD
     try:
         data = path.read_bytes()
     except OSError as error:

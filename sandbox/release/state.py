@@ -7,11 +7,14 @@
     changed     the bytes in the folder are not the ones that were requested: no review counts any more
 
 Reviews are bound to the digest of the bytes. Whatever changes afterwards, reviews of other bytes do not count.
+
+An approval counts only if its approver is still in force when the bytes are issued: who was revoked may have lost the
+key, or the trust, before anybody knew. A rejection stays, so that revoking an approver never lets something out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -58,13 +61,16 @@ class Standing:
         return sum(review.decision == "approve" for review in self.reviews)
 
 
-def standing(entries: Sequence[LedgerEntry], on_disk: str | None, *, needed: int) -> Standing:
+def standing(
+    entries: Sequence[LedgerEntry], on_disk: str | None, *, needed: int, revoked: Mapping[str, int]
+) -> Standing:
     """Derive the state of one release.
 
     Args:
         entries: the ledger's entries on this release, in order; the first is its request.
         on_disk: digest of the bytes that lie in its folder, None when they are missing.
         needed: approvals that the policy asks for.
+        revoked: index of the entry that revoked an actor, by name.
     """
     request = [each for each in entries if each.kind == "release-requested"][-1]
     content = request.subject["content"]
@@ -86,12 +92,18 @@ def standing(entries: Sequence[LedgerEntry], on_disk: str | None, *, needed: int
                 entry=each.index,
                 time=each.time,
             )
-    reviews = tuple(last.values())
-    issued = any(each.kind == "release-issued" and each.subject["content"] == content for each in entries)
+    issues = [e.index for e in entries if e.kind == "release-issued" and e.subject["content"] == content]
+    reviews = tuple(
+        each
+        for each in last.values()
+        if each.decision == "reject"
+        or each.actor not in revoked
+        or (issues and issues[0] < revoked[each.actor])
+    )
     return Standing(
         release=request.subject["release"],
         evaluation=request.subject["evaluation"],
-        state=_state(reviews, needed, issued=issued, whole=on_disk == content),
+        state=_state(reviews, needed, issued=bool(issues), whole=on_disk == content),
         content=content,
         author=request.actor,
         requested=request.time,

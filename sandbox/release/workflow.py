@@ -5,22 +5,21 @@ from __future__ import annotations
 import difflib
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox import evaluation as evaluations
 from sandbox.canonical import digest, digest_bytes
-from sandbox.disclosure.fields import RuleVerdict
 from sandbox.errors import ReleaseError, ReleaseRefusedError, UsageError
 from sandbox.evaluation import Evaluation
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
 from sandbox.policy import load_policy
 from sandbox.release.content import DOCUMENT, PAGE, Content, content_digest
-from sandbox.release.draft import Draft, make_draft
-from sandbox.release.issued import TOLD, issued
+from sandbox.release.draft import Draft, make_draft, read_request
+from sandbox.release.issued import TOLD, issued, issued_folder
 from sandbox.release.state import Decision, Standing, standing
 from sandbox.reuse.mechanisms import Mechanism
 from sandbox.workspace import Workspace, entry, open_ledger
@@ -83,15 +82,18 @@ def review(workspace: Workspace, identifier: str) -> Sheet:
     """What an approver reads. That it was read is entered into the ledger.
 
     Raises:
-        ReleaseRefusedError: the bytes in the folder are not the ones that were requested.
+        ReleaseRefusedError: the bytes in the folder are not the ones that were requested, or could not be issued any
+            more.
     """
     with _alone(workspace), open_ledger(workspace) as ledger:
-        release = _find(workspace, identifier)
+        release = _find(ledger, identifier)
         ledger.require("release-viewed")
         now = _standing(workspace, ledger, release)
         _whole(now)
         content = _content(workspace.release(release))
         draft = _again(workspace, ledger, release)
+        if now.state != "issued":
+            _still_holds(draft, now)
         subject = {"release": release, "evaluation": now.evaluation, "content": now.content}
         ledger.append(entry("release-viewed", subject=subject))
         change = _change(workspace, ledger, draft, content)
@@ -106,7 +108,7 @@ def decide(workspace: Workspace, identifier: str, decision: Decision) -> Standin
         ActorError: the actor is no approver.
     """
     with _alone(workspace), open_ledger(workspace) as ledger:
-        release = _find(workspace, identifier)
+        release = _find(ledger, identifier)
         ledger.require("release-reviewed")
         now = _standing(workspace, ledger, release)
         _whole(now)
@@ -143,21 +145,17 @@ def issue(workspace: Workspace, identifier: str, destination: Path | None = None
         ReleaseRefusedError: it is not approved, or what was told since makes it cost or tell too much.
     """
     with _alone(workspace), open_ledger(workspace) as ledger:
-        release = _find(workspace, identifier)
+        release = _find(ledger, identifier)
         ledger.require("release-issued")
         now = _standing(workspace, ledger, release)
-        folder = workspace.release(release) / f"issued-{now.content.removeprefix('sha256:')[:16]}"
+        folder = issued_folder(workspace, release, now.content)
         if now.state != "issued":
             _whole(now)
             if now.state != "approved":
                 raise ReleaseRefusedError(_why_not(now))
             draft = _again(workspace, ledger, release)
+            _still_holds(draft, now)
             draft.refuse_if_disclosive()
-            if draft.content.digest != now.content:
-                raise ReleaseRefusedError(
-                    f"Since {release} was requested the budget or the rules changed, and with them the bytes that "
-                    "would leave. Request it again; its reviews begin anew."
-                )
             folder.mkdir(exist_ok=True)
             for name, data in draft.content.files.items():
                 write_durable(folder / name, data)
@@ -186,26 +184,21 @@ def issue(workspace: Workspace, identifier: str, destination: Path | None = None
                 )
             )
         if destination is not None:
-            _copy(folder, destination)
+            _copy(_issued_files(folder, now.content), destination)
         return _standing(workspace, ledger, release), destination or folder
 
 
 def releases(workspace: Workspace) -> list[Standing]:
     """Every release, newest request last."""
-    folder = workspace.home / "releases"
     with open_ledger(workspace) as ledger:
-        found = [
-            _standing(workspace, ledger, each.name)
-            for each in (folder.iterdir() if folder.is_dir() else ())
-            if each.name.startswith("r-") and ledger.find(kind="release-requested", release=each.name)
-        ]
+        found = [_standing(workspace, ledger, each) for each in _requested(ledger)]
     return sorted(found, key=lambda each: (each.requested, each.release))
 
 
 def show(workspace: Workspace, identifier: str) -> Standing:
     """Where one release stands; who has yet to decide does not see what others decided."""
     with open_ledger(workspace) as ledger:
-        return _blinded(_standing(workspace, ledger, _find(workspace, identifier)), workspace.actor)
+        return _blinded(_standing(workspace, ledger, _find(ledger, identifier)), workspace.actor)
 
 
 def issued_page(workspace: Workspace, item: Evaluation) -> Path:
@@ -221,19 +214,14 @@ def issued_page(workspace: Workspace, item: Evaluation) -> Path:
                 f"Nothing of {item.id} was released, so there is no vendor's copy. See: proctor release request"
             )
         last = found[-1].subject
-        folder = workspace.release(last["release"]) / f"issued-{last['content'].removeprefix('sha256:')[:16]}"
-        if content_digest(_read(folder)) != last["content"]:
-            raise ReleaseError(
-                f"{folder} does not hold the bytes that were issued. Restore it from a backup."
-            )
+        folder = issued_folder(workspace, last["release"], last["content"])
+        _issued_files(folder, last["content"])
         ledger.append(entry("report-viewed", subject={"evaluation": item.id, "audience": "vendor"}))
     return folder / PAGE
 
 
 def _again(workspace: Workspace, ledger: Ledger, release: str) -> Draft:
     """The same draft from what the workspace holds now."""
-    from sandbox.release.draft import read_request
-
     asked = read_request(workspace.release(release))
     item = evaluations.find(workspace, asked.evaluation)
     return make_draft(
@@ -251,13 +239,12 @@ def _standing(workspace: Workspace, ledger: Ledger, release: str) -> Standing:
     except ReleaseError:
         on_disk = None
     needed = load_policy(workspace.policy_path).release.approvals
-    return standing(entries, on_disk, needed=needed)
+    revoked = {each.name: each.revoked for each in ledger.actors().values() if each.revoked is not None}
+    return standing(entries, on_disk, needed=needed, revoked=revoked)
 
 
 def _blinded(now: Standing, actor: str) -> Standing:
     """Hide what other approvers decided until the reader has decided, or it no longer matters."""
-    from dataclasses import replace
-
     if now.state in ("issued", "approved") or any(each.actor == actor for each in now.reviews):
         return now
     return replace(now, reviews=())
@@ -268,6 +255,14 @@ def _whole(now: Standing) -> None:
         raise ReleaseRefusedError(
             f"The bytes of {now.release} are not the ones that were requested: somebody changed them. Request the "
             "release again; its reviews begin anew."
+        )
+
+
+def _still_holds(draft: Draft, now: Standing) -> None:
+    if draft.content.digest != now.content:
+        raise ReleaseRefusedError(
+            f"Since {now.release} was requested the budget or the rules changed, and with them the bytes that would "
+            "leave. Request it again; its reviews begin anew."
         )
 
 
@@ -289,17 +284,20 @@ def _change(workspace: Workspace, ledger: Ledger, draft: Draft, content: Content
     if not earlier:
         return ""
     last = earlier[-1]
-    folder = workspace.release(last.release) / f"issued-{last.content.removeprefix('sha256:')[:16]}"
-    old = _read(folder)[DOCUMENT].decode().splitlines()
+    folder = issued_folder(workspace, last.release, last.content)
+    old = _issued_files(folder, last.content)[DOCUMENT].decode().splitlines()
     new = content.files[DOCUMENT].decode().splitlines()
     lines = difflib.unified_diff(old, new, last.release, draft.subject.release, lineterm="", n=1)
     return "\n".join(lines)
 
 
-def _find(workspace: Workspace, identifier: str) -> str:
-    folder = workspace.home / "releases"
-    names = [each.name for each in folder.iterdir() if each.name.startswith("r-")] if folder.is_dir() else []
-    found = [name for name in names if name.startswith(identifier)]
+def _requested(ledger: Ledger) -> list[str]:
+    """Ids that the ledger knows: a folder alone was left by a request that was killed."""
+    return sorted({str(each.subject["release"]) for each in ledger.find(kind="release-requested")})
+
+
+def _find(ledger: Ledger, identifier: str) -> str:
+    found = [name for name in _requested(ledger) if name.startswith(identifier)]
     if len(found) != 1:
         problem = "No release" if not found else f"{len(found)} releases"
         raise UsageError(f"{problem} with an id that begins with {identifier!r}. See: proctor release list")
@@ -317,13 +315,20 @@ def _read(folder: Path) -> dict[str, bytes]:
         raise ReleaseError(f"{folder} is damaged ({error.strerror}). Request the release again.") from error
 
 
-def _copy(folder: Path, destination: Path) -> None:
+def _issued_files(folder: Path, content: str) -> dict[str, bytes]:
+    files = _read(folder)
+    if content_digest(files) != content:
+        raise ReleaseError(f"{folder} does not hold the bytes that were issued. Restore it from a backup.")
+    return files
+
+
+def _copy(files: Mapping[str, bytes], destination: Path) -> None:
     if destination.exists():
         raise UsageError(f"{destination} is there already. Name a folder that is not.")
     building = destination.with_name(f".{destination.name}.partial")
     try:
-        building.mkdir()
-        for name, data in _read(folder).items():
+        building.mkdir(exist_ok=True)
+        for name, data in files.items():
             write_durable(building / name, data)
         building.rename(destination)
     except FileNotFoundError as error:
@@ -341,8 +346,3 @@ def _alone(workspace: Workspace) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def sentences(verdicts: Sequence[RuleVerdict]) -> list[tuple[str, str, bool, str]]:
-    """Rows of what the rules said: rule, field, passed, sentence."""
-    return [(each.rule, each.field, each.passed, each.sentence) for each in verdicts]

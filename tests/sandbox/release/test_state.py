@@ -51,7 +51,25 @@ ADA, BEA = ("reviewed", "ada", A, "approve"), ("reviewed", "bea", A, "approve")
     ],
 )
 def test_the_state_of_a_release(steps, on_disk, state):
-    assert standing(story(*steps), on_disk, needed=2).state == state
+    assert standing(story(*steps), on_disk, needed=2, revoked={}).state == state
+
+
+@pytest.mark.parametrize(
+    ("steps", "revoked", "state"),
+    [
+        ([REQUEST, ADA, BEA], {"ada": 3}, "requested"),
+        ([REQUEST, ADA, BEA, ("reviewed", "cleo", A, "approve")], {"ada": 4}, "approved"),
+        ([REQUEST, ("reviewed", "ada", A, "reject"), BEA], {"ada": 3}, "rejected"),
+        ([REQUEST, ADA, BEA, ("issued", "otto")], {"ada": 4}, "issued"),
+    ],
+)
+def test_an_approval_ends_with_its_approver_and_a_rejection_does_not(steps, revoked, state):
+    assert standing(story(*steps), A, needed=2, revoked=revoked).state == state
+
+
+def test_what_was_issued_keeps_the_approvals_that_it_had():
+    steps = [REQUEST, ADA, BEA, ("issued", "otto")]
+    assert standing(story(*steps), A, needed=2, revoked={"ada": 4}).approvals == 2
 
 
 def test_whoever_asked_in_an_earlier_form_does_not_judge():
@@ -61,7 +79,7 @@ def test_whoever_asked_in_an_earlier_form_does_not_judge():
         ("reviewed", "otto", B, "approve"),
         ("reviewed", "bea", B, "approve"),
     ]
-    assert standing(story(*steps), B, needed=2).approvals == 1
+    assert standing(story(*steps), B, needed=2, revoked={}).approvals == 1
 
 
 people = st.sampled_from(["otto", "ada", "bea", "cyd"])
@@ -75,7 +93,7 @@ steps = st.one_of(
 @given(st.lists(steps, max_size=12), contents, st.integers(1, 3))
 def test_what_is_approved_was_approved_by_enough_others_in_exactly_these_bytes(later, on_disk, needed):
     entries = story(REQUEST, *later)
-    found = standing(entries, on_disk, needed=needed)
+    found = standing(entries, on_disk, needed=needed, revoked={})
     if found.state != "approved":
         return
     last = max(each.index for each in entries if each.kind == "release-requested")

@@ -183,6 +183,68 @@ def test_killed_before_the_entry_nothing_was_told_and_the_command_goes_on(site, 
     assert len(entries(site, "release-issued")) == 1
 
 
+def test_an_approver_revoked_before_the_issue_approved_nothing(site):
+    from sandbox import actors
+
+    identifier = approved(site, evaluate(site, "acme"))
+    actors.revoke(site, "bea")
+    with pytest.raises(ReleaseRefusedError, match="1 of the 2 approvals"):
+        workflow.issue(site, identifier)
+    actors.add(site, "cleo", ["approver"])
+    workflow.review(acting(site, "cleo"), identifier)
+    workflow.decide(acting(site, "cleo"), identifier, "approve")
+    assert workflow.issue(site, identifier)[0].state == "issued"
+
+
+def test_a_request_killed_before_its_entry_is_no_release_and_can_be_made_again(site, monkeypatch, capsys):
+    from sandbox.evidence.ledger import Ledger
+
+    evaluation = evaluate(site, "acme")
+
+    def killed(self, entry):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            workflow.request(site, evaluation)
+    (left,) = (site.home / "releases").glob("r-*")
+    assert workflow.releases(site) == []
+    assert command(capsys, "release", "show", left.name)[0] == 2
+    assert workflow.request(site, evaluation).release == left.name
+
+
+def test_issued_bytes_that_were_changed_are_not_handed_out_again(site, tmp_path):
+    identifier = release(site, evaluate(site, "acme"))
+    (folder,) = site.release(identifier).glob("issued-*")
+    (folder / "release.html").write_text("better numbers")
+    with pytest.raises(ReleaseError, match="does not hold the bytes that were issued"):
+        workflow.issue(site, identifier, tmp_path / "for-acme")
+    assert not (tmp_path / "for-acme").exists()
+
+
+def test_a_copy_that_was_killed_is_made_again(site, tmp_path):
+    identifier = release(site, evaluate(site, "acme"))
+    (tmp_path / ".for-acme.partial").mkdir()
+    workflow.issue(site, identifier, tmp_path / "for-acme")
+    assert sorted(path.name for path in (tmp_path / "for-acme").iterdir()) == ["release.html", "release.json"]
+
+
+def test_a_reviewer_does_not_read_what_can_no_longer_be_issued(site):
+    waiting = workflow.request(site, evaluate(site, "acme", seed=1)).release
+    release(site, evaluate(site, "acme", seed=2))
+    with pytest.raises(ReleaseRefusedError, match="Request it again"):
+        workflow.review(acting(site, "ada"), waiting)
+
+
+@pytest.mark.parametrize("damage", ["{}", "[]", '{"evaluation": "e", "mechanism": "claim", "patterns": 3}'])
+def test_a_damaged_request_is_told(site, damage):
+    identifier = workflow.request(site, evaluate(site, "acme")).release
+    (site.release(identifier) / "request.json").write_text(damage)
+    with pytest.raises(ReleaseError, match="Request the release again"):
+        workflow.review(acting(site, "ada"), identifier)
+
+
 def test_three_submissions_and_the_fourth_is_refused(site):
     costs = []
     for seed in range(1, 4):
