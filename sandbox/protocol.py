@@ -14,6 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, StringConstraint
 from holdout.yamlfile import Document, mistakes_error, read_yaml, validate
 from sandbox.bands import CROSS as CROSS
 from sandbox.canonical import digest
+from sandbox.case_mix_section import (
+    CaseMix,
+    Population,
+    ReferenceErrors,
+    Slices,
+    find_case_mix_mistakes,
+)
 from sandbox.errors import ProtocolError
 from sandbox.metric_catalogue import MASK_COLUMNS, SCORED_KINDS, TaskKind
 from sandbox.output_schema import (
@@ -40,6 +47,10 @@ _LATER = (
     "queue",
     "boundary",
     "stress",
+    "case_mix",
+    "population",
+    "slices",
+    "reference_error",
 )
 _POINT = ("threshold", "thresholds", "sensitivity", "specificity")
 
@@ -49,7 +60,9 @@ Keyword = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
-GapMetric = Literal["auroc", "sensitivity", "specificity", "ppv", "failure_rate", "calibration_in_the_large"]
+GapMetric = Literal[
+    "auroc", "sensitivity", "specificity", "ppv", "npv", "failure_rate", "calibration_in_the_large"
+]
 """What is compared between groups."""
 
 
@@ -292,6 +305,10 @@ class Protocol(_Part):
     queue: Queue | None = None
     boundary: Boundary | None = None
     stress: Stress | None = None
+    case_mix: CaseMix | None = None
+    population: Population | None = None
+    slices: Slices | None = None
+    reference_error: ReferenceErrors | None = None
     acceptance: tuple[Criterion, ...] = Field(default=(), max_length=100)
     limits: RunLimits = RunLimits()
 
@@ -388,7 +405,7 @@ def load_protocol(path: Path, *, stress_tests: tuple[ResolvedTest, ...] | None =
 
 def _checked(document: Document, stress_tests: tuple[ResolvedTest, ...] | None) -> Protocol:
     protocol = validate(document, Protocol, ProtocolError)
-    mistakes = find_mistakes(protocol)
+    mistakes = [*find_mistakes(protocol), *find_case_mix_mistakes(protocol)]
     if stress_tests is None:
         mistakes += find_stress_mistakes(protocol)
     if mistakes:

@@ -35,6 +35,10 @@ _BELONGS: dict[str, tuple[TaskKind, ...]] = {
     "agreement": ("measurement",),
     "queue": ("triage",),
     "bias": ("binary", "triage"),
+    "case_mix": ("binary", "triage"),
+    "population": ("binary", "triage"),
+    "slices": ("binary", "triage"),
+    "reference_error": ("binary", "triage"),
     "boundary": ("segmentation",),
 }
 

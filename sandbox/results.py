@@ -15,6 +15,7 @@ from typing import Any, Literal
 from sandbox import records
 from sandbox.bias_results import Bias
 from sandbox.canonical import canonical_json
+from sandbox.case_mix_results import CaseMix, ReferenceErrorBands, Representativeness, SliceSearch
 from sandbox.errors import ScoringError
 from sandbox.result_figures import CountTable, Plot
 
@@ -272,6 +273,7 @@ class Analysis:
     """Everything computed under one rule for failed cases; ``bias`` is None without strata.
 
     ``tables`` and ``plots`` hold what a task has beside estimates: confusion matrices, curves by class, agreement.
+    ``case_mix`` and what follows it are there when the protocol asks for them.
     """
 
     failure_rule: FailureRule
@@ -289,6 +291,10 @@ class Analysis:
     bias: Bias | None = None
     tables: tuple[CountTable, ...] = ()
     plots: tuple[Plot, ...] = ()
+    case_mix: CaseMix | None = None
+    population: Representativeness | None = None
+    slices: SliceSearch | None = None
+    reference_error: ReferenceErrorBands | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,6 +45,7 @@ class CriterionRow:
     equal_opportunity: Gap | None
     equalised_odds: EqualisedOdds | None
     predictive_parity: Gap | None
+    negative_parity: Gap | None
     calibration: Gap | None
     failure_rate: Gap | None
 
@@ -157,6 +158,7 @@ def criterion_rows(bias: Bias, point: str) -> list[CriterionRow]:
             equal_opportunity=gaps.get("sensitivity"),
             equalised_odds=odds.get(key),
             predictive_parity=gaps.get("ppv"),
+            negative_parity=gaps.get("npv"),
             calibration=gaps.get("calibration_in_the_large"),
             failure_rate=gaps.get("failure_rate"),
         )

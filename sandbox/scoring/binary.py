@@ -14,6 +14,9 @@ from sandbox.results import Analysis, Curves, Estimate, FailureRule, OperatingPo
 from sandbox.scoring import calibration, failures, precision_recall, roc
 from sandbox.scoring.association import associate
 from sandbox.scoring.bootstrap import Seed
+from sandbox.scoring.case_mix.intended_population import compare_with_population
+from sandbox.scoring.case_mix.searched import search_slices
+from sandbox.scoring.case_mix.within_strata import compare_within_strata
 from sandbox.scoring.cases import ScoredCases, count_patients
 from sandbox.scoring.claims import lacking, mark_claims, mark_points, worst_strata
 from sandbox.scoring.estimates import basis_of, undefined
@@ -22,6 +25,7 @@ from sandbox.scoring.gaps import find_gaps
 from sandbox.scoring.intended_use import decision_curve, net_benefit, predictive_values
 from sandbox.scoring.operating_points import at_threshold
 from sandbox.scoring.partial_auroc import partial_auroc
+from sandbox.scoring.readers.misclassified import error_bands
 from sandbox.scoring.scored_task import RULES, ScoredTask
 from sandbox.scoring.store import Store, make_store
 from sandbox.scoring.strata import Levels
@@ -59,7 +63,8 @@ def _analyse(
     everything = store.cases
     cases = everything.where(entered)
     level, method = protocol.intervals.level, protocol.intervals.proportion
-    points = _operating_points(cases, protocol)
+    points, cutoffs = _operating_points(cases, protocol), _cutoffs(protocol)
+    own_levels = [each.where(entered) for each in store.levels]
     overall = (*_estimates(cases, protocol), *calibrated)
     parts = _partial(cases, protocol, evaluation, rule)
     failure_rate = failures.failure_rate(
@@ -84,7 +89,7 @@ def _analyse(
         associations=tuple(
             associate(
                 cases,
-                levels.where(entered),
+                levels,
                 level=level,
                 method=method,
                 seed=Seed(
@@ -94,12 +99,16 @@ def _analyse(
                     purpose=f"shuffle-{rule}",
                 ),
             )
-            for levels in store.levels
+            for levels in own_levels
             if cases.n
         ),
         worst=worst_strata(overall, points, strata),
         plots=_plots(cases, protocol),
-        bias=find_gaps(everything, store.levels, rule, _cutoffs(protocol), protocol, evaluation),
+        bias=find_gaps(everything, store.levels, rule, cutoffs, protocol, evaluation),
+        case_mix=compare_within_strata(cases, own_levels, cutoffs, protocol),
+        population=compare_with_population(cases, own_levels, cutoffs, protocol),
+        slices=search_slices(cases, own_levels, cutoffs, protocol, evaluation, rule),
+        reference_error=error_bands(cases, cutoffs, protocol),
     )
 
 

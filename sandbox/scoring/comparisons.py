@@ -135,7 +135,11 @@ def _level(setting: Setting, outcome: Outcome, stratum: Levels, index: int) -> M
 
 def _unfit(setting: Setting, outcome: Outcome, each: Measured | None) -> str | None:
     if each is None:
-        lacking = {"auroc": "positive and negative cases", "ppv": "cases called positive"}
+        lacking = {
+            "auroc": "positive and negative cases",
+            "ppv": "cases called positive",
+            "npv": "cases called negative",
+        }
         return f"There are no {lacking.get(outcome.metric, 'cases')} to compare."
     side = each.side
     reason = unfit(outcome.metric, side.n, side.positives, side.patients, setting.minimum)

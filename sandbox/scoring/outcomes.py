@@ -2,7 +2,7 @@
 
 Fairness criteria by these names: equal opportunity is an equal sensitivity, equalised odds an equal
 sensitivity and specificity (Hardt, Price and Srebro 2016), predictive parity an equal PPV (Chouldechova
-2017); calibration in the large is the mean of reference minus score.
+2017), NPV beside it; calibration in the large is the mean of reference minus score.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def outcomes(
             _rate("sensitivity", name, entered & truth, called),
             _rate("specificity", name, entered & ~truth, ~called),
             _rate("ppv", name, entered & called, truth),
+            _rate("npv", name, entered & ~called, ~truth),
         ]
     if probability:
         answered = ~cases.failed
@@ -97,6 +98,8 @@ def unfit(metric: GapMetric, n: int, positives: int, patients: int, minimum: Min
         needs.append(f"{n - positives} of at least {minimum.negatives} negative cases")
     if metric == "ppv" and n < minimum.positives:
         needs.append(f"{n} of at least {minimum.positives} cases called positive")
+    if metric == "npv" and n < minimum.negatives:
+        needs.append(f"{n} of at least {minimum.negatives} cases called negative")
     if patients < minimum.patients:
         needs.append(f"{patients} of at least {minimum.patients} patients")
     return f"Too few for a comparison: {', '.join(needs)}." if needs else None

@@ -263,6 +263,7 @@ def test_equal_inputs_give_equal_bytes_in_any_row_order():
         "sensitivity",
         "specificity",
         "ppv",
+        "npv",
         "calibration_in_the_large",
     }
     other = score(rows, plan, "evaluation-2").analysis().bias
