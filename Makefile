@@ -13,7 +13,7 @@ demo: .venv/.runtime
 		$(if $(PROTOCOL),--protocol "$(PROTOCOL)") $(ARGS)
 
 test: .venv/.development
-	@setup/machine.sh busybox-static chromium dcmtk tesseract-ocr
+	@setup/machine.sh busybox-static catatonit chromium crun dcmtk dicom3tools podman runsc tesseract-ocr
 	@.venv/bin/python -m pytest $(ARGS)
 
 # Hostile containers, images and outputs against this machine's engine, and the table of what held each.

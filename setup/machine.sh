@@ -41,26 +41,40 @@ if ! engine_answers; then
     start_engine=yes
     command -v dockerd >/dev/null || [ -x /usr/sbin/dockerd ] || missing="$missing docker.io"
 fi
+further=
 for package in "$@"; do
-    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || further="$further $package"
 done
 
-if [ "$(id -u)" != 0 ] && [ -n "$missing$start_engine" ]; then
-    [ -z "$missing" ] || say "proctor: this machine lacks:$missing"
+if [ "$(id -u)" != 0 ] && [ -n "$missing$further$start_engine" ]; then
+    [ -z "$missing$further" ] || say "proctor: this machine lacks:$missing$further"
     [ -z "$start_engine" ] || say "proctor: no container engine answers at $engine_url."
     say "Two ways out: run the same command as root, which installs and starts Debian's;"
     say "or have an administrator install the packages, and point PROCTOR_ENGINE at an engine you may use."
     exit 4
 fi
 
-if [ -n "$missing" ]; then
-    say "proctor: installing from Debian:$missing"
+# Of the further packages, those that Debian has for this release and processor; what needs the others is skipped.
+offered() {
+    for package in $further; do
+        if apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [0-9]'; then
+            printf ' %s' "$package"
+        else
+            say "proctor: Debian has no package $package for this machine; going on without it."
+        fi
+    done
+}
+
+if [ -n "$missing$further" ]; then
+    say "proctor: installing from Debian:$missing$further"
     export DEBIAN_FRONTEND=noninteractive
     log=$(mktemp)
     # A package's own start script must not start services here: the engine is started below, and said so.
     # shellcheck disable=SC2086
-    if ! { { apt-get install -y -q --no-install-recommends $missing || {
-        apt-get update -q && apt-get install -y -q --no-install-recommends $missing; }; } >"$log" 2>&1; }; then
+    if ! { apt-get install -y -q --no-install-recommends $missing $further >"$log" 2>&1 || {
+        apt-get update -q >>"$log" 2>&1 && further=$(offered) &&
+            { [ -z "$missing$further" ] ||
+                apt-get install -y -q --no-install-recommends $missing $further >>"$log" 2>&1; }; }; }; then
         say "proctor: Debian's packages could not be installed:"
         tail -n 15 "$log" >&2
         exit 4
