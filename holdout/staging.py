@@ -176,14 +176,14 @@ class Stager:
             )
         )
         self._case_ids = {self.pseudonym(case_id): case_id for case_id in self._files}
-        plan = ViewPlan(
+        self._plan = ViewPlan(
             attributes=named,
             vocabulary=vocabulary(index, named, smallest_group=smallest_group),
             drop_notes=drop_notes,
         )
         workers = processes or len(os.sched_getaffinity(0))
         self._pool: BoundedPool[StageTask, StageResult] = BoundedPool(
-            partial(stage_case, plan=plan),
+            partial(stage_case, plan=self._plan),
             processes=workers,
             memory_bytes=memory_bytes,
             seconds_per_task=seconds_per_case,
@@ -229,16 +229,24 @@ class Stager:
             if progress is not None:
                 progress(done, len(chosen))
 
-    def _task(self, pseudonym: str) -> StageTask:
-        paths = self._files[self._case_ids[pseudonym]]
+    @property
+    def plan(self) -> ViewPlan:
+        """What the views of this run may show."""
+        return self._plan
+
+    def task(self, case_id: str, pseudonym: str, destination: Path) -> StageTask:
+        """The task that stages ``case_id`` as ``pseudonym`` below ``destination``, for who runs it himself."""
         return StageTask(
             pseudonym=pseudonym,
             # The child parses foreign bytes: it gets the key of this case alone.
             case_key=bytes.fromhex(keyed_token(self._run_key, "case key", pseudonym, length=64)),
             source=str(self._locked.source),
-            files=tuple((path, self._hashes[path]) for path in paths),
-            destination=str(self._destination),
+            files=tuple((path, self._hashes[path]) for path in self._files[case_id]),
+            destination=str(destination),
         )
+
+    def _task(self, pseudonym: str) -> StageTask:
+        return self.task(self._case_ids[pseudonym], pseudonym, self._destination)
 
     def _outcome(self, task: StageTask, result: StageResult | Failure) -> StagedCase | StagingFailure:
         case_id = self._case_ids[task.pseudonym]

@@ -7,7 +7,7 @@ same command going on from there:
 2. posture.json      the isolation that a probe measured; a missing control refuses the run
 3. journal.jsonl     how each case ended
 4. predictions.parquet, scored.parquet
-5. results.json, selfchecks.json
+5. results.json, selfchecks.json; stress.json where the protocol asks for stress (:mod:`sandbox.stress_step`)
 6. finished.json     verdict, digests and ledger entries: its presence is the state "finished"
 
 The hold-out is verified before and after the run, and each step stands in the ledger before its result is used.
@@ -30,9 +30,10 @@ import pyarrow as pa
 
 from holdout.lock import LockedHoldout, open_reference
 from holdout.verification import Verification
+from runners.contracts.interface import ContractRun
 from runners.contracts.registry import CONTRACTS
 from runners.engine import Engine
-from sandbox import holdouts, predictions, protocols, submissions, waivers
+from sandbox import holdouts, predictions, protocols, stress_results, submissions, waivers
 from sandbox.canonical import canonical_json, digest, digest_bytes
 from sandbox.errors import EvaluationError, EvaluationRefusedError
 from sandbox.evaluation import Evaluation, read
@@ -49,8 +50,11 @@ from sandbox.results import to_json
 from sandbox.run import RunTally, contract_run, failure_counts, run_key, run_submission
 from sandbox.scored import scored_cases
 from sandbox.scoring.score import StepCounts, score
+from sandbox.scoring.stress.score import score_stress
 from sandbox.selfcheck import run_selfchecks
 from sandbox.staging_place import remove_work, work_folder
+from sandbox.stress_run import run_stress
+from sandbox.stress_step import StressStep, read_answers
 from sandbox.submissions import Submission
 from sandbox.tables import write_table
 from sandbox.version import code_digest, package_version
@@ -59,6 +63,8 @@ from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_j
 Say = Callable[[str], None]
 Examining = tuple[Engine, Future[MachineExamination]]
 ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
+_GROWTH = 4
+"""A perturbed case may be larger than the compressed one that it was made from."""
 
 
 def evaluate(
@@ -157,17 +163,38 @@ class _Steps:
         self._internal = internal
 
     def carry_out(self, begun: Examining | None) -> None:
-        with Journal(self._folder / "journal.jsonl") as journal:
+        with ExitStack() as opened:
+            journal = opened.enter_context(Journal(self._folder / "journal.jsonl"))
+            stress = self._stress_step()
+            if stress is not None:
+                opened.enter_context(stress.journal)
             if begun is not None:
-                self._run(journal, *begun)
-            elif len(journal.ended) < self._locked.cases.num_rows:
+                self._run(journal, stress, *begun)
+            elif len(journal.ended) < self._locked.cases.num_rows or (stress is not None and not stress.done):
                 actors = waivers.actor_keys(self._workspace)
                 with examining(self._policy, actors, self._submission.contract) as late:
-                    self._run(journal, *late)
+                    self._run(journal, stress, *late)
             self._predict(journal)
+            if stress is not None:
+                stress.write()
         self._score()
 
-    def _run(self, journal: Journal, engine: Engine, examined: Future[MachineExamination]) -> None:
+    def _stress_step(self) -> StressStep | None:
+        protocol, submission = self._registered.protocol, self._submission
+        if protocol.stress is None:
+            return None
+        batches = CONTRACTS[submission.contract].whole_set(submission.settings)
+        return StressStep(
+            self._workspace, self._locked, protocol, self._identity, self._folder, batches=batches
+        )
+
+    def _run(
+        self,
+        journal: Journal,
+        stress: StressStep | None,
+        engine: Engine,
+        examined: Future[MachineExamination],
+    ) -> None:
         found = self._look_over("before")
         machine = self._measured(examined)
         self._verified("before", found)
@@ -175,13 +202,16 @@ class _Steps:
             self._enter_start(ledger, journal)
         with self._progress("loading the image"):
             submissions.load(engine, self._submission, self._policy)
-        tally = self._ask(engine, journal)
+        containers = self._ask(engine, journal).containers
+        if stress is not None:
+            containers += self._ask_stress(engine, stress).containers
         self._verified("after", self._look_over("after"))
         facts = {
             "tool": {"proctor": package_version(), "code": self._identity.code},
             "engine": machine.facts,
-            "containers": tally.containers + self._earlier().get("containers", 0),
+            "containers": containers + self._earlier().get("containers", 0),
             "failures": failure_counts(journal),
+            **({} if stress is None else {"stress_failures": stress.failure_counts()}),
         }
         write_json(self._folder / "run.json", facts)
 
@@ -221,20 +251,8 @@ class _Steps:
 
     def _ask(self, engine: Engine, journal: Journal) -> RunTally:
         submission, protocol = self._submission, self._registered.protocol
-        work = work_folder(
-            self._folder,
-            self._locked,
-            containers=self._policy.run.containers,
-            whole_set=CONTRACTS[submission.contract].whole_set(submission.settings),
-        )
-        request = contract_run(
-            engine,
-            submission,
-            protocol,
-            posture=self._policy.posture(datetime.now(UTC).date()),
-            limits=self._policy.container_limits(protocol),
-            input_root=work,
-        )
+        work = self._work()
+        request = self._request(engine, work)
         try:
             with self._progress(f"asking {submission.vendor}") as bar:
                 return run_submission(
@@ -256,6 +274,45 @@ class _Steps:
         finally:
             remove_work(self._folder)
             self._enter_access(len(journal.ended))
+
+    def _ask_stress(self, engine: Engine, stress: StressStep) -> RunTally:
+        work = self._work(largest=_GROWTH)
+        try:
+            with self._progress(f"stressing {self._submission.vendor}") as bar:
+                return run_stress(
+                    self._submission,
+                    self._request(engine, work),
+                    self._locked,
+                    stress.plan,
+                    stress.journal,
+                    policy=self._policy,
+                    protocol=self._registered.protocol,
+                    key=run_key(secret_key(self._workspace, "pseudonyms"), self._identity.evaluation),
+                    work=work,
+                    progress=bar,
+                )
+        finally:
+            remove_work(self._folder)
+            stress.enter_access()
+
+    def _work(self, *, largest: int = 1) -> Path:
+        submission = self._submission
+        return work_folder(
+            self._folder,
+            self._locked,
+            containers=self._policy.run.containers * largest,
+            whole_set=CONTRACTS[submission.contract].whole_set(submission.settings),
+        )
+
+    def _request(self, engine: Engine, work: Path) -> ContractRun:
+        return contract_run(
+            engine,
+            self._submission,
+            self._registered.protocol,
+            posture=self._policy.posture(datetime.now(UTC).date()),
+            limits=self._policy.container_limits(self._registered.protocol),
+            input_root=work,
+        )
 
     def _predict(self, journal: Journal) -> None:
         path = self._folder / "predictions.parquet"
@@ -297,6 +354,13 @@ class _Steps:
             StepCounts(locked=cases, staged=staged, asked=staged - _count(answered, "not_started")),
         )
         write_durable(self._folder / "results.json", to_json(results))
+        stressed = {}
+        if protocol.stress is not None:
+            found = score_stress(
+                table, read_answers(self._folder / "stress.parquet"), protocol, self._identity.evaluation
+            )
+            write_durable(self._folder / "stress.json", stress_results.to_json(found))
+            stressed = {"stress": self._digest("stress.json")}
         with open_ledger(self._workspace) as ledger:
             finished = self._once(
                 ledger,
@@ -304,6 +368,7 @@ class _Steps:
                 results=self._digest("results.json"),
                 predictions=self._digest("predictions.parquet"),
                 posture=self._posture(),
+                **stressed,
                 detail={
                     "cases": self._locked.cases.num_rows,
                     "answered": results.flow.answered,
@@ -346,7 +411,7 @@ class _Steps:
         """Enter how many more cases were used; a killed run's are entered by the one that follows it."""
         with open_ledger(self._workspace) as ledger:
             known = ledger.find(kind="holdout-accessed", evaluation=self._identity.evaluation)
-            new = ended - sum(item.detail["cases"] for item in known)
+            new = ended - sum(item.detail["cases"] for item in known if "asks" not in item.detail)
             if new > 0:
                 subject = {
                     "evaluation": self._identity.evaluation,
@@ -365,6 +430,8 @@ class _Steps:
         if kind == "reference-opened":
             subject["holdout"] = self._identity.holdout
         known = ledger.find(kind=kind, evaluation=evaluation, **subject)
+        if kind == "reference-opened":
+            known = [item for item in known if item.detail == detail]
         if known:
             return known[-1].index, known[-1].time
         event = entry(kind, subject={"evaluation": evaluation, **subject}, detail=detail)

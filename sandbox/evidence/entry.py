@@ -158,8 +158,11 @@ KINDS: Mapping[str, Kind] = {
         "root",
         detail={
             "cases": _count,
+            "asks": _count,
             "patients": _count,
-            "purpose": _one_of("evaluation", "self-check", "verification", "search", "export", "other"),
+            "purpose": _one_of(
+                "evaluation", "stress", "self-check", "verification", "search", "export", "other"
+            ),
         },
     ),
     "reference-opened": _kind("holdout", "root", detail={"cases": _count, "purpose": _code}),
@@ -188,7 +191,7 @@ KINDS: Mapping[str, Kind] = {
     "evaluation-finished": _kind(
         "evaluation",
         "results",
-        subject={"results": _digest, "predictions": _digest, "verdict": _verdict},
+        subject={"results": _digest, "predictions": _digest, "stress": _digest, "verdict": _verdict},
         detail={**_RUN_COUNTS, "verdict": _verdict},
     ),
     "self-check": _kind(

@@ -1,0 +1,1 @@
+"""Scores of stress tests: the answers of the same patients, clean and perturbed."""

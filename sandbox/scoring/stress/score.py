@@ -1,0 +1,174 @@
+"""From the clean and the stressed answers of one evaluation to its stress results."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+
+from sandbox.protocol import Protocol
+from sandbox.results import Estimate
+from sandbox.scoring.cases import make_cases
+from sandbox.scoring.proportions import proportion
+from sandbox.scoring.roc import auroc
+from sandbox.scoring.stress.answers import Put, Sample, put_of, ranked_scores, sample_of
+from sandbox.scoring.stress.cells import Setting, score_cell, setting_of
+from sandbox.scoring.stress.groups import Range, adjusted, compare_groups, harm_of
+from sandbox.scoring.stress.verdicts import of_test, ranking
+from sandbox.stress.asking import CLEAN, CLEAN_COPY
+from sandbox.stress.perturbation import Perturbation
+from sandbox.stress.registry import find
+from sandbox.stress_results import (
+    VERDICTS,
+    StressGroup,
+    StressMarginsUsed,
+    StressResults,
+    StressTestResult,
+    VerdictCount,
+)
+
+
+def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluation: str) -> StressResults:
+    """Score the stressed asks of one evaluation.
+
+    Args:
+        table: its scored cases (``sandbox.scored.scored_cases``).
+        asked: its answers to the asks (``sandbox.stress_step.SCHEMA``).
+        protocol: with a section ``stress``.
+        evaluation: its id, which names the random streams.
+
+    Raises:
+        ScoringError: the two tables do not belong together.
+    """
+    stress = protocol.stress
+    assert stress is not None
+    setting = setting_of(protocol, evaluation)
+    sample = sample_of(table, asked, protocol)
+    answers = put_of(asked, sample, protocol)
+    chosen: list[tuple[Perturbation, tuple[int, ...]]] = [(CLEAN_COPY, (1,))]
+    chosen += [
+        (find(test.name), test.severities)
+        for test in stress.tests
+        if (test.name, test.severities[0]) in answers
+    ]
+    tests = [_test(perturbation, severities, sample, answers, setting) for perturbation, severities in chosen]
+    groups = adjusted(
+        [
+            _groups(perturbation, answers[perturbation.name, severities[-1]], sample, protocol)
+            for perturbation, severities in chosen
+        ],
+        stress.level,
+    )
+    tests = [replace(test, groups=found) for test, found in zip(tests, groups, strict=True)]
+    counts = Counter(test.verdict for test in tests)
+    return StressResults(
+        evaluation=evaluation,
+        protocol_digest=protocol.digest,
+        suite=stress.suite,
+        level=stress.level,
+        wanted=stress.sample,
+        patients=int(sample.reference.size),
+        positives=int(np.count_nonzero(sample.reference)),
+        negatives=int(np.count_nonzero(~sample.reference)),
+        margins=StressMarginsUsed(
+            auroc=setting.margins.auroc,
+            sensitivity=setting.margins.sensitivity,
+            specificity=setting.margins.specificity,
+            score=setting.margins.score,
+        ),
+        clean=tuple(_clean(sample, setting)),
+        tests=tuple(tests),
+        ranked=ranking([test for test in tests if test.name != CLEAN]),
+        verdicts=tuple(
+            VerdictCount(verdict=verdict, tests=counts[verdict]) for verdict in VERDICTS if counts[verdict]
+        ),
+        notes=tuple(_notes(tests, protocol, answers, sample)),
+    )
+
+
+def _test(
+    perturbation: Perturbation,
+    severities: tuple[int, ...],
+    sample: Sample,
+    answers: dict[tuple[str, int], Put],
+    setting: Setting,
+) -> StressTestResult:
+    cells = tuple(
+        score_cell(
+            sample,
+            answers[perturbation.name, severity],
+            perturbation,
+            severity,
+            perturbation.severity_label(severity),
+            setting,
+        )
+        for severity in severities
+    )
+    verdict, reason, crosses, breaks = of_test(cells)
+    return StressTestResult(
+        name=perturbation.name,
+        family=perturbation.family,
+        kind=perturbation.kind,
+        expectation=perturbation.expectation,
+        readout=perturbation.readout,
+        sentence=perturbation.sentence,
+        source=perturbation.source,
+        cells=cells,
+        crosses_at=crosses,
+        breaks_at=breaks,
+        verdict=verdict,
+        reason=reason,
+        groups=(),
+    )
+
+
+def _groups(
+    perturbation: Perturbation, put: Put, sample: Sample, protocol: Protocol
+) -> tuple[StressGroup, ...]:
+    compared = (
+        perturbation.expectation == "may change within a margin"
+        and perturbation.readout == "paired difference"
+        and perturbation.cases == "all"
+    )
+    if not compared or protocol.stress is None:
+        return ()
+    harm = harm_of(sample, put, Range(low=protocol.score.minimum, high=protocol.score.maximum))
+    return compare_groups(sample, harm, protocol.stress.level, protocol.minimum.patients)
+
+
+def _clean(sample: Sample, setting: Setting) -> Iterator[Estimate]:
+    score = ranked_scores(sample.score, sample.reference)
+    yield auroc(make_cases(sample.reference, score, sample.patient), setting.level)
+    for name, threshold in setting.thresholds.items():
+        for metric, positive in (("sensitivity", True), ("specificity", False)):
+            kind = sample.reference == positive
+            found = proportion(
+                metric,
+                (score[kind] >= threshold) == positive,
+                sample.patient[kind],
+                positives=int(np.count_nonzero(kind)) if positive else 0,
+                level=setting.level,
+                method="clopper-pearson" if setting.proportion == "clopper-pearson" else "wilson",
+                empty="There is no case of this class in the sample.",
+            )
+            yield replace(found, subject=name)
+
+
+def _notes(
+    tests: list[StressTestResult], protocol: Protocol, answers: dict[tuple[str, int], Put], sample: Sample
+) -> Iterator[str]:
+    assert protocol.stress is not None
+    if tests[0].verdict != "equal":
+        yield (
+            "The same case asked again is not answered alike: a difference under stress may be the container's own "
+            "variation."
+        )
+    if sample.reference.size < protocol.stress.sample:
+        yield f"The hold-out has {sample.reference.size} patients for the {protocol.stress.sample} that were wanted."
+    left = [test.name for test in protocol.stress.tests if (test.name, test.severities[0]) not in answers]
+    if left:
+        yield f"Not asked, as the contract shows one case at a time: {', '.join(left)}."
+    yield "Intervals hold for one perturbation at one severity; only the groups are adjusted for their number."
