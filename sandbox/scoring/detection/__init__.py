@@ -1,0 +1,1 @@
+"""Detection: findings matched with lesions by a declared rule, and curves over their ratings."""
