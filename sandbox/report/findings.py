@@ -12,6 +12,7 @@ from sandbox.report.gap_findings import gap_line
 from sandbox.report.glossary import metric_label
 from sandbox.report.model import ReportInput
 from sandbox.report.text import count, decimal, percent, words
+from sandbox.report.trust_findings import about_trust
 from sandbox.results import Association, Estimate, Results, StratumResult, Verdict, WorstStratum
 
 Weight = Literal["alarm", "caution", "note"]
@@ -164,6 +165,7 @@ def warnings(report: ReportInput) -> list[Caution]:
         *_about_the_run(report),
         *_about_confounding(report),
         *_about_gaps(report),
+        *_about_trust(report),
         *_about_the_data(report),
     ]
     return sorted(found, key=lambda warning: order[warning.weight])
@@ -251,6 +253,11 @@ def _about_gaps(report: ReportInput) -> Iterator[Caution]:
             text=gap_line(report.results.analysis()),
             anchor="gaps",
         )
+
+
+def _about_trust(report: ReportInput) -> Iterator[Caution]:
+    for told in about_trust(report.results.analysis()):
+        yield Caution(weight="caution", title=told.title, text=told.text, anchor=told.anchor)
 
 
 def _beyond_margin(report: ReportInput) -> bool:

@@ -13,6 +13,7 @@ from typing import Final
 from sandbox.bias_results import Bias
 from sandbox.report.definition import Method, Metric
 from sandbox.report.glossary_masks import MASK_METHODS, MASK_METRICS
+from sandbox.report.glossary_mix import MIX_METHODS, mix_methods
 from sandbox.report.glossary_tasks import TASK_METHODS, TASK_METRICS
 from sandbox.report.text import words
 from sandbox.results import Estimate, Results
@@ -161,6 +162,7 @@ METRICS: Final[Mapping[str, Metric]] = {
 METHODS: Final[Mapping[str, Method]] = {
     **TASK_METHODS,
     **MASK_METHODS,
+    **MIX_METHODS,
     "wilson": Method(definition="Score interval of a proportion.", source="Wilson 1927; Newcombe 1998"),
     "clopper-pearson": Method(
         definition="Exact binomial interval of a proportion, never narrower than stated.",
@@ -358,6 +360,7 @@ def methods_used(results: Results) -> list[MethodUse]:
             uses.append((analysis.curves.calibration.method, 1, "calibration curve"))
         if analysis.bias is not None:
             uses += _gap_methods(analysis.bias)
+        uses += mix_methods(analysis)
     for identifier, version, shown in uses:
         for word in words_of(identifier):
             served.setdefault(word, {})[shown] = None

@@ -40,7 +40,19 @@ def interval(estimate: Estimate) -> Markup:
     return _svg([f'<path d="M{_x(0):.1f} 9H{_x(1):.1f}" class="axis"/>', *_interval(estimate)], "mark")
 
 
-def share(part: int, whole: int) -> Markup:
+def band(value: float, low: float, high: float) -> Markup:
+    """Draw a value and the range that it may lie in, on an axis from 0 to 1."""
+    return _svg(
+        [
+            f'<path d="M{_x(0):.1f} 9H{_x(1):.1f}" class="axis"/>',
+            f'<path d="M{_x(low):.1f} 9H{_x(high):.1f}" class="range"/>',
+            f'<circle cx="{_x(value):.1f}" cy="9" r="4" class="dot"/>',
+        ],
+        "mark",
+    )
+
+
+def share(part: float, whole: float) -> Markup:
     """Draw `part` of `whole` as a bar."""
     width = 0.0 if whole == 0 else 100 * min(part, whole) / whole
     return Markup(

@@ -149,6 +149,7 @@ def _environment() -> Environment:
         against_limit=marks.against_limit,
         interval_mark=marks.interval,
         share_mark=marks.share,
+        band_mark=marks.band,
         estimate_of=figures.estimate_of,
         verdict_words=findings.VERDICT_WORDS,
         whole_task=task_tables.whole_task,
