@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.ndimage
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
@@ -233,7 +234,12 @@ def _padding(image: Image) -> BoolArray | None:
     limit = image.dataset.get("PixelPaddingRangeLimit")
     ends = sorted((int(value), int(value if limit is None or isinstance(limit, bytes) else limit)))
     stored = stored_values(image)
-    return (stored >= ends[0]) & (stored <= ends[1])
+    found: BoolArray = (stored >= ends[0]) & (stored <= ends[1])
+    # Air in MR often holds the same value here and there: padding is an area, single pixels are image.
+    kernel = np.ones((1, 3, 3), bool)
+    core = scipy.ndimage.binary_erosion(found, kernel, border_value=1)
+    area: BoolArray = scipy.ndimage.binary_dilation(core, kernel) & found
+    return area if area.any() else None
 
 
 def put_back(volume: Volume, values: FloatArray, *, keep_padding: bool = True) -> None:

@@ -45,7 +45,10 @@ def _rods(volume: Volume, numbers: np.random.Generator) -> list[tuple[float, flo
     half = float(np.percentile(columns, 90) - np.percentile(columns, 10)) / 2
     lift = float(numbers.uniform(-0.15, 0.15)) * half
     reach = float(numbers.uniform(0.3, 0.5)) * half
-    return [(centre[0] + lift, centre[1] - reach), (centre[0] - lift, centre[1] + reach)]
+    wanted = [(centre[0] + lift, centre[1] - reach), (centre[0] - lift, centre[1] + reach)]
+    # The nearest tissue or bone: implants do not hang in the lung.
+    nearest = [int(np.argmin((rows - row) ** 2 + (columns - column) ** 2)) for row, column in wanted]
+    return [(float(rows[index]), float(columns[index])) for index in nearest]
 
 
 def _artefact(

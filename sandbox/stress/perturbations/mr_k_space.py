@@ -123,9 +123,10 @@ SPIKES = Perturbation(
     expectation="may change within a margin",
     kind="pixels",
     unit="% of the largest value of k-space",
-    severities=(25.0, 50.0, 100.0, 175.0, 300.0),
+    severities=(5.0, 10.0, 25.0, 50.0, 100.0),
     sentence="A spark during read-out: a herringbone over the whole image.",
-    source="Graves and Mitchell, Body MRI artifacts in clinical practice, JMRI 2013; height as in TorchIO",
+    source="Graves and Mitchell, Body MRI artifacts in clinical practice, JMRI 2013; at most the least of "
+    "TorchIO (1 to 3 times the largest value), which leaves little of the image",
     function=_each_frame(_spiked),
 )
 GIBBS = Perturbation(

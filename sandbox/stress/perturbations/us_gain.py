@@ -15,6 +15,8 @@ from sandbox.stress.volume import Volume, put_back, volumes
 
 DYNAMIC_RANGE = 60.0
 """Decibels from black to white of a log-compressed display."""
+_FLOOR = 0.05
+"""Share of the grey scale below which gain acts less and less: what is black has no echo that gain could lift."""
 _MODALITIES = frozenset({"US", "IVUS"})
 
 
@@ -27,8 +29,12 @@ def _applied(volume: Volume, decibels: NDArray[Any]) -> None:
     """Add decibels (rows and columns of the echo region) where there is echo; black stays black."""
     gain = np.zeros(volume.shape, np.float32)
     gain[echo_region(volume)] = decibels * levels_per_decibel(volume)
-    field = gain[None, :, :, None] if volume.colour else gain[None]
-    put_back(volume, np.where(volume.values > 0, np.maximum(volume.values + field, 0), volume.values))
+    floor = np.float32(_FLOOR * DYNAMIC_RANGE * levels_per_decibel(volume))
+    # One field for red, green and blue: grey must stay grey.
+    grey = volume.values.max(axis=3) if volume.colour else volume.values
+    field = gain * np.clip(grey / floor, 0, 1)
+    changed = volume.values + (field[..., None] if volume.colour else field)
+    put_back(volume, np.maximum(changed, np.minimum(volume.values, 0)))
 
 
 def _size(volume: Volume) -> tuple[int, int]:

@@ -182,6 +182,34 @@ def test_dose_noise_follows_the_square_root_of_the_dose() -> None:
     assert abs(np.corrcoef(*flat)[0, 1]) < 0.1
 
 
+def test_single_pixels_that_hold_the_padding_value_are_image() -> None:
+    data = pydicom.dcmread(io.BytesIO(FILES["MR"][0][1]))
+    pixels = data.pixel_array.copy()
+    pixels[40:60, 30:50] = 300
+    pixels[45, 35] = 0
+    data.PixelData = pixels.tobytes()
+    data.add_new("PixelPaddingValue", "US", 0)
+    buffer = io.BytesIO()
+    data.save_as(buffer)
+    before = [("1.dcm", buffer.getvalue())]
+    (after,) = cases.values(cases.perturbed(before, "mr_intensity_up", 1))
+    (noisy,) = cases.values(cases.perturbed(before, "mr_rician_noise", 5))
+    assert np.array_equal(after, np.rint(pixels * 1.25))
+    assert noisy[45, 35] > 0
+    assert noisy[0, 0] == 0
+
+
+def test_gain_lifts_echo_by_decibels_keeps_grey_grey_and_leaves_black_black() -> None:
+    clean, made = (
+        cases.values(found)[0] for found in (FILES["US"], cases.perturbed(FILES["US"], "us_gain", 2))
+    )
+    bright = (clean > 20) & (clean < 220)
+    assert np.abs((made - clean)[bright] - 6 / 60 * 255).max() <= 0.5
+    assert not made[clean == 0].any()
+    assert np.array_equal(made[..., 0], made[..., 1])
+    assert np.array_equal(made[..., 0], made[..., 2])
+
+
 def test_a_table_that_is_lower_moves_the_body_down_by_millimetres() -> None:
     clean = np.stack(cases.values(FILES["CT"])) + 1024
     made = np.stack(cases.values(cases.perturbed(FILES["CT"], "ct_table_shift", 1))) + 1024
@@ -262,7 +290,7 @@ def test_lines_of_k_space_are_those_of_the_transform_in_two_dimensions(name: str
 
 def test_a_spike_is_one_point_of_k_space_as_high_as_it_says() -> None:
     clean = cases.values(FILES["MR"])[0]
-    made = cases.values(cases.perturbed(FILES["MR"], "mr_spike", 1))[0]
+    made = cases.values(cases.perturbed(FILES["MR"], "mr_spike", 3))[0]
     spectrum = np.fft.fft2(clean)
     assert np.abs(spectrum).max() == pytest.approx(clean.sum())
     # The magnitude of image + wave: its square is that of both, plus twice their product.
