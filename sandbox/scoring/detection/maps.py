@@ -1,21 +1,22 @@
 """Findings from detection maps: each connected object of one map is a finding, its value the rating (PI-CAI).
 
-Objects are found in the box around what is not 0, and overlaps are counted over the elements of the objects alone:
-nothing here grows with the number of objects times the volume.
+Objects are found, and overlaps counted, over the elements of the objects alone: nothing here grows with the number of
+objects times the volume.
 """
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
-from sandbox.scoring.cases import Floats
+from sandbox.scoring.cases import Floats, Integers
 from sandbox.scoring.detection.marks import CaseMarks
 from sandbox.scoring.detection.matching import Order, Repeats, match
-from sandbox.scoring.segmentation.surface import bounding_box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,34 +37,18 @@ def map_overlaps(detections: npt.NDArray[np.floating], lesions: npt.NDArray[np.g
     """
     if detections.shape != lesions.shape:
         raise ValueError("a detection map and its reference on two grids are never compared by index")
-    found, ratings = _labels(detections != 0)
-    true, count = _labels(lesions != 0)
-    if found is None:
-        return Overlaps(ratings=np.empty(0), iou=np.empty((0, count)))
-    box, labels = found
-    values = ndimage.maximum(detections[box], labels, np.arange(1, ratings + 1))
-    iou = np.zeros((ratings, count))
-    if true is not None:
-        true_box, true_labels = true
-        sizes = np.bincount(labels.ravel(), minlength=ratings + 1)[1:]
-        true_sizes = np.bincount(true_labels.ravel(), minlength=count + 1)[1:]
-        common = tuple(
-            slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in zip(box, true_box, strict=True)
-        )
-        if all(side.start < side.stop for side in common):
-            ours, theirs = (
-                each[
-                    tuple(
-                        slice(c.start - b.start, c.stop - b.start) for c, b in zip(common, own, strict=True)
-                    )
-                ]
-                for each, own in ((labels, box), (true_labels, true_box))
-            )
-            both = (ours > 0) & (theirs > 0)
-            pairs = (ours[both].astype(np.int64) - 1) * count + theirs[both] - 1
-            shared = np.bincount(pairs, minlength=ratings * count).reshape(ratings, count)
-            iou = shared / (sizes[:, None] + true_sizes[None, :] - shared)
-    return Overlaps(ratings=np.asarray(values, dtype=np.float64), iou=iou)
+    places, found, count = objects(detections != 0)
+    true_places, true, lesion_count = objects(lesions != 0)
+    ratings = np.full(count, -np.inf)
+    np.maximum.at(ratings, found, detections.reshape(-1)[places])
+    iou = np.zeros((count, lesion_count))
+    if count and lesion_count:
+        _, ours, theirs = np.intersect1d(places, true_places, assume_unique=True, return_indices=True)
+        pairs = found[ours] * lesion_count + true[theirs]
+        shared = np.bincount(pairs, minlength=count * lesion_count).reshape(count, lesion_count)
+        sizes, true_sizes = np.bincount(found, minlength=count), np.bincount(true, minlength=lesion_count)
+        iou = shared / (sizes[:, None] + true_sizes[None, :] - shared)
+    return Overlaps(ratings=ratings, iou=iou)
 
 
 def case_of_maps(
@@ -85,12 +70,27 @@ def case_of_maps(
     return CaseMarks(ratings=overlaps.ratings, matched=matched, lesions=overlaps.iou.shape[1])
 
 
-def _labels(
-    mask: npt.NDArray[np.bool_],
-) -> tuple[tuple[tuple[slice, ...], npt.NDArray[np.int32]] | None, int]:
-    """The box around a mask and its labelled objects there, and their number."""
-    box = bounding_box(mask)
-    if box is None:
-        return None, 0
-    labels, count = ndimage.label(mask[box], np.ones((3,) * mask.ndim, dtype=bool))
-    return (box, labels), int(count)
+def objects(mask: npt.NDArray[np.bool_]) -> tuple[Integers, Integers, int]:
+    """Connected objects, across faces, edges and corners, as a list of elements: most of a map is empty.
+
+    Returns:
+        Flat index of each element of the mask, rising; the object that it belongs to, from 0; the number of objects.
+    """
+    places = np.flatnonzero(mask)
+    if not places.size:
+        return places, places.copy(), 0
+    # One layer around the array, so that no neighbour is found across its edge.
+    wide = [side + 2 for side in mask.shape]
+    number = np.ravel_multi_index([axis + 1 for axis in np.unravel_index(places, mask.shape)], wide)
+    steps = np.array(list(itertools.product((-1, 0, 1), repeat=mask.ndim)))
+    steps = steps @ np.cumprod([1, *wide[:0:-1]])[::-1]
+    pairs = []
+    for step in steps[steps > 0]:
+        near = np.searchsorted(number, number + step)
+        near[near == number.size] = 0
+        joined = np.flatnonzero(number[near] == number + step)
+        pairs.append((joined, near[joined]))
+    first, second = (np.concatenate(each) for each in zip(*pairs, strict=True))
+    graph = sparse.coo_matrix((np.ones(first.size, dtype=np.int8), (first, second)), shape=(places.size,) * 2)
+    count, labels = connected_components(graph, directed=False)
+    return places, labels.astype(np.int64), int(count)

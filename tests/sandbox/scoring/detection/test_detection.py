@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy import ndimage
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from sandbox.scoring.bootstrap import Seed, patient_weights
 from sandbox.scoring.detection import curves
 from sandbox.scoring.detection.hits import boxes_by_iou, centres, points_by_distance, points_in_boxes
-from sandbox.scoring.detection.maps import case_of_maps
+from sandbox.scoring.detection.maps import case_of_maps, objects
 from sandbox.scoring.detection.marks import CaseMarks, failed_case, make_marks
 from sandbox.scoring.detection.matching import FALSE_POSITIVE, LEFT_OUT, match
 
@@ -223,3 +225,14 @@ def test_maps_find_objects_and_their_overlap():
     assert sorted(zip(case.ratings.tolist(), case.matched.tolist(), strict=True)) == [(0.4, -1), (0.7, 0)]
     empty = case_of_maps(np.zeros((2, 8, 8)), lesions)
     assert (empty.lesions, empty.ratings.size) == (2, 0)
+
+
+@given(arrays.arrays(np.bool_, arrays.array_shapes(min_dims=2, max_dims=3, max_side=5)))
+def test_objects_are_those_of_a_labelled_array(mask):
+    places, labels, count = objects(mask)
+    expected, number = ndimage.label(mask, np.ones((3,) * mask.ndim))
+    assert np.array_equal(places, np.flatnonzero(mask))
+    assert count == number
+    # The same elements belong together, under whatever number.
+    theirs = expected.reshape(-1)[places]
+    assert len(set(zip(labels.tolist(), theirs.tolist(), strict=True))) == number
