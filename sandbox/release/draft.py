@@ -20,7 +20,7 @@ from sandbox.release.answers import Question, answer
 from sandbox.release.budget import check_payable
 from sandbox.release.claims import Claims, find_claims
 from sandbox.release.content import Content, Cost, Subject, make_content
-from sandbox.release.differences import check_calls, check_versions
+from sandbox.release.differences import check_calls, check_versions, prediction_scope
 from sandbox.release.issued import Told, charges, constraints, issued, protected
 from sandbox.release.selection import selection
 from sandbox.release.traces import refuse_traces
@@ -101,11 +101,10 @@ def make_draft(
         raise ReleaseRefusedError(
             f"{item.id} was run for the institution alone (--internal); nothing of it is ever released."
         )
-    finished = ledger.find(kind="evaluation-finished", evaluation=item.id)[-1]
     claims: Claims | None = None
     if mechanism in ("claim", "thresholdout"):
         claims = find_claims(workspace, ledger, dict(started.subject), started.index).claims
-    scope = f"predictions-{finished.subject['predictions'].removeprefix('sha256:')[:16]}"
+    scope = prediction_scope(ledger, item.id)
     told = answer(
         Question(
             results=results,
@@ -123,16 +122,16 @@ def make_draft(
         ),
         mechanism,
     )
-    minimum = policy.disclosure.minimum_difference
-    check_versions(workspace, ledger, holdouts.open_holdout(workspace, item.holdout, item.version), minimum)
-    check_calls(workspace, item, results, earlier, minimum)
+    screened, rules = told.screened, policy.disclosure
+    locked = holdouts.open_holdout(workspace, item.holdout, item.version)
+    check_versions(workspace, ledger, locked, rules.minimum_difference)
+    check_calls(workspace, ledger, item, results, screened, earlier, rules)
     bits, before = check_payable(told.fields, charges(earlier), policy, vendor=item.vendor)
-    screened = told.screened
     findings = audit(
         constraints(earlier),
         screened.constraints,
         protected=tuple(dict.fromkeys((*protected(earlier), *screened.protected))),
-        minimum_width=policy.disclosure.minimum_width,
+        minimum_width=rules.minimum_width,
     )
     registered = find_protocol(workspace, item.protocol)
     subject = Subject(
@@ -160,7 +159,7 @@ def make_draft(
             pooled_budget=before.pooled_budget,
             delta=policy.reuse.delta,
         ),
-        patients=_coarse(int(holdout["patients"]), policy.disclosure.count_base),
+        patients=_coarse(int(holdout["patients"]), rules.count_base),
     )
     refuse_traces(item, content.files, run_key(secret_key(workspace, "pseudonyms"), item.id))
     return Draft(

@@ -1,6 +1,7 @@
 """A release from request to issue: two others read the exact bytes, the budget pays once, the vendor sees no more."""
 
 import json
+import math
 
 import pytest
 import yaml
@@ -299,22 +300,47 @@ def test_a_vendor_sees_the_issued_page_and_before_it_nothing(site, capsys, tmp_p
     assert entries(site, "report-viewed")[-1].subject["audience"] == "vendor"
 
 
-def test_calls_that_differ_in_a_few_patients_are_not_both_told(site, monkeypatch):
-    from tests.sandbox.release import examined
+def called(true_positives):
+    """Answers that call exactly so many positives, and a third of the negatives."""
 
-    first = evaluate(site, "acme", seed=1)
-    release(site, first)
-    whole = examined.answers
+    def answers(skill, seed):
+        from tests.sandbox.release import examined
 
-    def but_three(skill, seed):
-        table = whole(skill, 1)
-        scores = table["score"].to_pylist()
-        scores[:3] = [1.0 - score if score != 0.5 else 0.0 for score in scores[:3]]
+        table = examined.answers_of(skill, seed)
+        reference = table["reference"].to_pylist()
+        left = {1: true_positives, 0: reference.count(0) // 3}
+        scores = []
+        for truth in reference:
+            left[truth] -= 1
+            scores.append(0.9 if left[truth] >= 0 else 0.1)
         return table.set_column(table.column_names.index("score"), "score", [scores])
 
-    monkeypatch.setattr(examined, "answers", but_three)
-    with pytest.raises(ReleaseRefusedError, match="fewer patients than the policy allows"):
-        workflow.request(site, evaluate(site, "bolt", seed=2))
+    return answers
+
+
+@pytest.mark.parametrize(("below_the_edge", "told"), [(1, False), (8, True)])
+def test_a_few_calls_are_not_told_by_the_difference_of_two_releases(site, monkeypatch, below_the_edge, told):
+    """Three more positives are called. Where that crosses an edge of the rounding, their truth would be narrowed."""
+    from tests.sandbox.release import examined
+
+    positives = examined.answers(0.3, 1)["reference"].to_pylist().count(1)
+    edge = math.ceil(0.825 * positives)
+    monkeypatch.setattr(examined, "answers_of", examined.answers, raising=False)
+    monkeypatch.setattr(examined, "answers", called(edge - below_the_edge))
+    release(site, evaluate(site, "acme", seed=1), patterns=["*/all/sensitivity/value"])
+    monkeypatch.setattr(examined, "answers", called(edge - below_the_edge + 3))
+    second = evaluate(site, "bolt", seed=2)
+    if told:
+        assert workflow.request(site, second, patterns=["*/all/sensitivity/value"]).state == "requested"
+    else:
+        with pytest.raises(ReleaseRefusedError, match="fewer patients than the policy allows"):
+            workflow.request(site, second, patterns=["*/all/sensitivity/value"])
+
+
+def test_asked_again_after_it_was_issued_nothing_changes(site):
+    identifier = release(site, evaluate(site, "acme", seed=1))
+    release(site, evaluate(site, "bolt", seed=2))
+    assert workflow.request(site, document_evaluation(site, identifier)).state == "issued"
 
 
 def test_a_mark_of_a_case_never_leaves(site, monkeypatch):
