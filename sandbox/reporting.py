@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sandbox import protocols, submissions
+from sandbox import protocols, stress_results, submissions
 from sandbox.canonical import canonical_json, digest_bytes
 from sandbox.errors import EvaluationError
 from sandbox.evaluation import Evaluation
@@ -51,15 +51,19 @@ from sandbox.report.page import render
 from sandbox.results import from_json
 from sandbox.reuse.bits import account, reuse_adjusted_half_width
 from sandbox.reuse.rules import ReuseRules
+from sandbox.stress_results import StressResults
 from sandbox.submissions import Submission
 from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_json
 
 NOT_BUILT = (
     "Containers share the host's kernel unless the policy names another runtime. What a container still sees of the "
     "host (processors, memory, kernel version) is listed in posture.json.",
-    "Behaviour under stress (perturbed, degraded, out-of-distribution input) was not examined.",
     "This report is for the institution and the regulator. A vendor sees what a release lets out, and nothing else.",
     "No witness outside the institution has countersigned the ledger.",
+)
+NOT_STRESSED = (
+    "Behaviour under stress (perturbed, degraded, out-of-distribution input) was not examined: the protocol asks for "
+    "none."
 )
 _MIRRORED = ("name", "version", "root", "unit", "cases", "patients", "instances")
 
@@ -142,6 +146,7 @@ def write_dossier(workspace: Workspace, item: Evaluation, destination: Path) -> 
                 posture=(item.folder / "posture.json").read_bytes(),
                 holdout=(item.folder / "holdout.json").read_bytes(),
                 policy=(item.folder / "policy.json").read_bytes(),
+                stress=(item.folder / "stress.json").read_bytes() if _stress(item) else None,
                 entries=proven,
                 checkpoint=checkpoint,
                 key=load_signing_key(workspace.home / "keys" / "ledger.pem", workspace.origin),
@@ -169,6 +174,7 @@ def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> Repo
     finished = story["evaluation-finished"]
     checkpoint = open_checkpoint(ledger.checkpoint_at(finished.index + 1), ledger.verifier)
     run, posture, holdout = _read(item, "run.json"), _read(item, "posture.json"), _read(item, "holdout.json")
+    stressed = _stress(item)
     return ReportInput(
         audience="institution",
         site=workspace.origin,
@@ -223,7 +229,8 @@ def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> Repo
             )
             for check in _read(item, "selfchecks.json")
         ),
-        not_built=NOT_BUILT,
+        not_built=NOT_BUILT if stressed else (NOT_STRESSED, *NOT_BUILT),
+        stress=stressed,
     )
 
 
@@ -244,6 +251,11 @@ def _story(ledger: Ledger, item: Evaluation) -> list[LedgerEntry]:
         finished,
     ]
     return _with_actors(ledger, chosen)
+
+
+def _stress(item: Evaluation) -> StressResults | None:
+    path = item.folder / "stress.json"
+    return stress_results.from_json(path.read_bytes()) if path.exists() else None
 
 
 def _with_actors(ledger: Ledger, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
@@ -323,7 +335,7 @@ def _earlier_use(
             vendor_pseudonym=_pseudonym(key, vendors.get(use.subject.get("evaluation"), "")),
             evaluation=use.subject.get("evaluation", ""),
             cases=use.detail.get("cases", 0),
-            purpose="evaluation" if use.detail["purpose"] == "evaluation" else "other",
+            purpose=use.detail["purpose"] if use.detail["purpose"] in ("evaluation", "stress") else "other",
         )
         for use in uses
         if use.index < started.index and use.subject.get("evaluation") != item.id

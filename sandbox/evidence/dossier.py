@@ -9,6 +9,7 @@ Content, all below the archive's root::
     protocol.yaml, protocol.json      as written, and in the canonical form whose digest was registered
     policy.json                       canonical form of the policy in force (may be absent)
     results.json, report.html, posture.json, holdout.json
+    stress.json                       where the protocol asks for stress tests
     ledger/checkpoint, ledger/verifier.txt
     ledger/entries/<index>.json, ledger/proofs/<index>.tlog-proof
 
@@ -106,6 +107,7 @@ class DossierParts:
         checkpoint: the signed head that the proofs lead to.
         key: the ledger's key, which signs the statement too.
         tool: Proctor's version.
+        stress: ``stress.json`` as its digest stands in the ledger, or None.
     """
 
     protocol_yaml: bytes
@@ -119,6 +121,7 @@ class DossierParts:
     checkpoint: bytes
     key: SigningKey
     tool: str
+    stress: bytes | None = None
 
 
 def prove_entries(
@@ -211,6 +214,8 @@ def _content(parts: DossierParts) -> dict[str, bytes]:
     }
     if parts.policy is not None:
         files["policy.json"] = parts.policy
+    if parts.stress is not None:
+        files["stress.json"] = parts.stress
     for item in parts.entries:
         files[f"ledger/entries/{item.index:06d}.json"] = item.entry
         files[f"ledger/proofs/{item.index:06d}.tlog-proof"] = item.proof

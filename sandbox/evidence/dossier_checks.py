@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox import stress_results
 from sandbox.canonical import digest
 from sandbox.errors import DossierError
 from sandbox.evidence.actors import unsigned
@@ -21,6 +22,7 @@ from sandbox.evidence.entry import LedgerEntry, decode_entry
 from sandbox.evidence.keys import VerifierKey
 from sandbox.evidence.proof import verify_proof
 from sandbox.evidence.statement import RESULT_OF_VERDICT, bare, open_statement
+from sandbox.evidence.stress_arithmetic import stress_contradictions
 from sandbox.evidence.strictjson import parse_canonical, parse_object
 from sandbox.evidence.task_arithmetic import not_recomputed
 from sandbox.identity import Identity
@@ -167,6 +169,10 @@ def _files(evidence: Evidence) -> str:
         expected["protocol.yaml"] = registered["source"]
     if "policy.json" in evidence.files:
         expected["policy.json"] = started["policy"]
+    if ("stress" in finished) != ("stress.json" in evidence.files):
+        raise DossierError("stress.json and the ledger do not both tell of stress tests")
+    if "stress" in finished:
+        expected["stress.json"] = finished["stress"]
     for name, logged in expected.items():
         if hashlib.sha256(evidence.files[name]).hexdigest() != bare(logged):
             raise DossierError(f"{name} is not the file whose digest is in the ledger")
@@ -255,6 +261,27 @@ def _results(evidence: Evidence) -> str:
     )
 
 
+def _stress(evidence: Evidence) -> str:
+    if "stress.json" not in evidence.files:
+        return "No stress tests were part of the protocol."
+    parse_canonical(evidence.files["stress.json"], what="stress.json")
+    stress = stress_results.from_json(evidence.files["stress.json"])
+    started = evidence.the("evaluation-started").subject
+    if stress.evaluation != started["evaluation"] or bare(stress.protocol_digest) != bare(
+        started["protocol"]
+    ):
+        raise DossierError("stress.json is about another evaluation or protocol than the ledger's")
+    found = stress_contradictions(stress, parse_object(evidence.files["protocol.json"], what="protocol.json"))
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise DossierError(f"stress.json contradicts itself: {found[0]}{more}")
+    cells = sum(len(test.cells) for test in stress.tests)
+    return (
+        f"{len(stress.tests)} stress tests at {cells} severities agree with their own counts and with the protocol; "
+        "Tango intervals of paired rates were recomputed."
+    )
+
+
 def _verdict(evidence: Evidence) -> str:
     if evidence.results is None:
         raise DossierError("the results did not hold, so no verdict is read from them")
@@ -287,6 +314,7 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], str]], ...] = (
     ("posture", _posture),
     ("statement", _statement),
     ("results", _results),
+    ("stress", _stress),
     ("verdict", _verdict),
 )
 

@@ -27,6 +27,7 @@ _DESCRIPTIONS = {
     "policy.json": "The institution's policy in canonical form.",
     "results.json": "Every estimate with its counts, interval and method.",
     "report.html": "The report for people.",
+    "stress.json": "What came of stress tests: counts, paired differences and verdicts.",
     "posture.json": "The isolation that was measured before the run.",
     "holdout.json": "Summary of the locked hold-out; no case, no patient.",
     "statement.dsse.json": "Signed in-toto statement over all files but itself and the manifest.",

@@ -32,7 +32,7 @@ REQUIRED = (
     "ro-crate-metadata.json",
     "statement.dsse.json",
 )
-OPTIONAL = ("policy.json",)
+OPTIONAL = ("policy.json", "stress.json")
 _SENTENCE = 400
 
 

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.results import Results
+from sandbox.stress_results import StressResults
 
 Audience = Literal["institution", "regulator"]
-UsePurpose = Literal["evaluation", "self-check", "verification", "other"]
+UsePurpose = Literal["evaluation", "stress", "self-check", "verification", "other"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +257,7 @@ class ReportInput:
         not_built: parts of the examination that this version does not have, as sentences; shown loudly, so
             that silence is not read as a pass.
         earlier_use: uses of this hold-out version before this run, oldest first.
+        stress: what came of stress tests; None where the protocol asks for none.
         budget: what releases told of this hold-out version before; None where no budget was kept.
     """
 
@@ -273,3 +275,4 @@ class ReportInput:
     integrity: IntegrityFacts
     self_checks: tuple[SelfCheck, ...]
     not_built: tuple[str, ...]
+    stress: StressResults | None = None

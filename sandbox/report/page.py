@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -30,12 +30,15 @@ from sandbox.report import (
     glossary,
     marks,
     plots,
+    stress_figure,
+    stress_findings,
     task_forest,
     task_tables,
     text,
 )
 from sandbox.report.model import ReportInput
 from sandbox.results import Analysis, Association, LevelCount, OperatingPointResult, StratumResult
+from sandbox.stress_results import StressResults
 
 HERE: Final = Path(__file__).parent
 CONTENT_POLICY: Final = (
@@ -64,6 +67,7 @@ class Drawn:
     prevalences: tuple[tuple[Association, Markup], ...]
     gaps: tuple[tuple[str, Markup], ...]
     plots: tuple[tuple[str, tuple[Markup, ...]], ...] = ()
+    stress: Markup | None = None
 
 
 def render(report: ReportInput) -> bytes:
@@ -80,7 +84,7 @@ def render(report: ReportInput) -> bytes:
         report=report,
         results=results,
         analysis=analysis,
-        drawn=_draw(analysis, results.task),
+        drawn=replace(_draw(analysis, results.task), stress=_draw_stress(report.stress)),
         scored=results.task in SCORED_KINDS,
         declared=_declared(analysis),
         stratum_metrics=task_forest.SHOWN_BY_STRATUM.get(results.task, ()),
@@ -98,6 +102,7 @@ def render(report: ReportInput) -> bytes:
         methods=glossary.methods_used(results),
         roc_rows=_evenly(len(analysis.curves.roc.threshold)) if analysis.curves.roc else [],
         protocol_lines=_document_lines(report.protocol.document),
+        **_stress_rows(report.stress),
     )
     return html.encode("utf-8")
 
@@ -159,6 +164,9 @@ def _environment() -> Environment:
         counterpart=task_tables.counterpart,
         gap_verdicts=gap_findings.GAP_VERDICTS,
         gap_icons=gap_findings.GAP_ICONS,
+        stress_at=stress_findings.at,
+        stress_icons=stress_findings.STRESS_ICONS,
+        stress_words=stress_findings.STRESS_WORDS,
     )
     return environment
 
@@ -228,6 +236,26 @@ def _plots(analysis: Analysis) -> tuple[tuple[str, tuple[Markup, ...]], ...]:
     for i, each in enumerate(analysis.plots):
         groups.setdefault(each.note, []).append(Markup(plots.plot(each, f"plot-{i}")))  # noqa: S704
     return tuple((note, tuple(drawn)) for note, drawn in groups.items())
+
+
+def _draw_stress(stress: StressResults | None) -> Markup | None:
+    tests = [] if stress is None else stress_findings.curve_tests(stress)
+    if stress is None or not tests:
+        return None
+    return Markup(stress_figure.stress_curves(tests, stress.margins.auroc, "stress"))  # noqa: S704  drawn here
+
+
+def _stress_rows(stress: StressResults | None) -> dict[str, object]:
+    """Give what the section about stress shows."""
+    if stress is None:
+        return {"stress": None}
+    return {
+        "stress": stress,
+        "stress_line": stress_findings.stress_line(stress),
+        "stress_ranked": stress_findings.ranked(stress),
+        "stress_heat": stress_findings.heat_rows(stress),
+        "stress_groups": stress_findings.hurt_groups(stress),
+    }
 
 
 def _gap_panels(analysis: Analysis) -> list[tuple[str, tuple[tuple[str, str | None], ...]]]:

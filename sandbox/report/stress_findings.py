@@ -1,0 +1,143 @@
+"""Stress tests in words and rows: what breaks first, the verdicts, the heat map by severity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox.report.text import decimal
+from sandbox.results import Estimate
+from sandbox.stress_results import StressCell, StressGroup, StressResults, StressTestResult, StressVerdict
+
+STRESS_WORDS: Final[dict[StressVerdict, str]] = {
+    "outside": "Breaks",
+    "answered_nonsense": "Answers nonsense",
+    "cannot_tell": "Cannot tell",
+    "within": "Within margin",
+    "equal": "Equal",
+    "refused": "Refused",
+    "not_applicable": "Not applicable",
+}
+STRESS_ICONS: Final[dict[StressVerdict, str]] = {
+    "outside": "not_met",
+    "answered_nonsense": "not_met",
+    "cannot_tell": "cannot_tell",
+    "within": "met",
+    "equal": "met",
+    "refused": "met",
+    "not_applicable": "cannot_tell",
+}
+GRADES: Final = 5
+MOST_CURVES: Final = 6
+_CHANGES: Final = ("auroc_change", "sensitivity_change", "specificity_change")
+_SHORT: Final = {"auroc_change": "AUROC", "sensitivity_change": "sens.", "specificity_change": "spec."}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatCell:
+    """One square of the heat map: what stands in it, and how dark it is (0 to 9)."""
+
+    verdict: StressVerdict
+    text: str
+    tenth: int
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatRow:
+    """One perturbation: a square for each severity from 1 to 5, None where it was not asked."""
+
+    test: StressTestResult
+    squares: tuple[HeatCell | None, ...]
+
+
+def stress_line(results: StressResults) -> str:
+    """Say in a sentence or two what came of it."""
+    counts = {item.verdict: item.tests for item in results.verdicts}
+    broken = [results.test(name) for name in results.ranked if results.test(name).breaks_at is not None]
+    tests = len(results.tests) - 1
+    if not broken:
+        told = counts.get("cannot_tell", 0)
+        rest = f"; for {told} this sample cannot tell" if told else ""
+        return f"None of {tests} perturbations shows a loss beyond the margins{rest}."
+    names = ", ".join(f"{words_of(test.name)} ({_where(test)})" for test in broken[:3])
+    more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+    return f"{len(broken)} of {tests} perturbations break it: {names}{more}."
+
+
+def words_of(name: str) -> str:
+    """Write a perturbation's name as words."""
+    return name.replace("_", " ")
+
+
+def _where(test: StressTestResult) -> str:
+    cell = next(cell for cell in test.cells if cell.severity == test.breaks_at)
+    return cell.label if len(test.cells) > 1 else "as it is"
+
+
+def at(test: StressTestResult, severity: int | None) -> str:
+    """Label of a severity; a dash for none."""
+    return next((cell.label for cell in test.cells if cell.severity == severity), "–")
+
+
+def ranked(results: StressResults) -> list[StressTestResult]:
+    """Tests in the order in which they break."""
+    return [results.test(name) for name in results.ranked]
+
+
+def heat_rows(results: StressResults) -> list[HeatRow]:
+    """Rows of the heat map in the order of the ranking, the clean case again last."""
+    tests = [*ranked(results), results.tests[0]]
+    return [
+        HeatRow(test=test, squares=tuple(_square(test, severity) for severity in range(1, GRADES + 1)))
+        for test in tests
+    ]
+
+
+def _square(test: StressTestResult, severity: int) -> HeatCell | None:
+    cell = next((cell for cell in test.cells if cell.severity == severity), None)
+    if cell is None:
+        return None
+    text, size = _shown(cell)
+    return HeatCell(
+        verdict=cell.verdict, text=text, tenth=min(9, int(10 * size)), label=cell.label, reason=cell.reason
+    )
+
+
+def _shown(cell: StressCell) -> tuple[str, float]:
+    """What a square tells: the largest loss of a rate or AUROC, or what came in its place; and its size, 0 to 1."""
+    losses = [each for each in cell.estimates if each.metric in _CHANGES and each.value is not None]
+    if losses and cell.verdict not in ("equal", "refused", "not_applicable"):
+        worst = min(losses, key=lambda each: each.value or 0.0)
+        loss = max(0.0, -(worst.value or 0.0))
+        return f"{_SHORT[worst.metric]} {decimal(worst.value, 2)}", 2 * loss
+    if cell.verdict == "answered_nonsense":
+        return f"{cell.answered}/{cell.cases} answered", 0.9
+    found = next((each for each in cell.estimates if each.metric in ("auroc", "difference_to_pixels")), None)
+    if found is not None and found.value is not None and cell.verdict in ("outside", "cannot_tell", "within"):
+        return decimal(found.value, 2), 0.9 if cell.verdict == "outside" else 0.1
+    return {"equal": "=", "refused": "refused", "not_applicable": "n/a"}.get(cell.verdict, ""), 0.0
+
+
+def curve_tests(results: StressResults) -> list[StressTestResult]:
+    """The graded tests that lose most, in the order of the ranking."""
+    graded = [
+        test
+        for test in ranked(results)
+        if len(test.cells) > 1 and all(auroc_change(cell) is not None for cell in test.cells)
+    ]
+    return graded[:MOST_CURVES]
+
+
+def auroc_change(cell: StressCell) -> Estimate | None:
+    """The cell's change of AUROC, when it has one."""
+    return next(
+        (each for each in cell.estimates if each.metric == "auroc_change" and each.value is not None), None
+    )
+
+
+def hurt_groups(results: StressResults) -> list[tuple[StressTestResult, StressGroup]]:
+    """Groups that a perturbation hurts more than the others, after adjustment."""
+    found = [(test, group) for test in results.tests for group in test.groups if group.shown]
+    return sorted(found, key=lambda pair: pair[1].adjusted_p)
