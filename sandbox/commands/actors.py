@@ -18,7 +18,9 @@ actor_app = typer.Typer(
 
 @actor_app.command("add")
 def add(
-    name: Annotated[str, typer.Argument(help="A short lower-case name; never used again once revoked.")],
+    name: Annotated[
+        str, typer.Argument(help="A short lower-case name; never used again once revoked.", metavar="NAME")
+    ],
     role: Annotated[list[str], typer.Option(help=f"One of {', '.join(ROLES)}. May be given several times.")],
     public_key: Annotated[
         Path | None,
@@ -36,6 +38,9 @@ def add(
     approver    reads what would leave, and approves or rejects it; never their own request
     vendor      registers claims, asks for releases
     regulator, witness   read, and countersign the ledger's head
+
+    Where the policy wants two people (two_people: [actor]), the first command proposes (exit code 3) and the same
+    command by another confirms: whoever adds approvers alone could approve alone.
 
     Act as somebody with --as NAME on any command, or PROCTOR_ACTOR. With a key kept elsewhere, name its file with
     PROCTOR_ACTOR_KEY. Make one with: openssl genpkey -algorithm ed25519 -out grace.pem
@@ -60,7 +65,11 @@ def add(
 
 @actor_app.command("list")
 def list_() -> None:
-    """List the actors, revoked ones too."""
+    """List the actors, revoked ones too.
+
+    \b
+      proctor actor list
+    """
     from sandbox import actors
 
     workspace = open_workspace(default_home())
@@ -87,7 +96,13 @@ def list_() -> None:
 
 @actor_app.command("revoke")
 def revoke(name: Annotated[str, typer.Argument(help="An actor in force.")]) -> None:
-    """Revoke a person: nothing they sign from now on counts; what they signed before stays."""
+    """Revoke a person: nothing they sign from now on counts; what they signed before stays.
+
+    Their approvals of releases that were not issued yet no longer count; their rejections do.
+
+    \b
+      proctor actor revoke ada
+    """
     from sandbox import actors
 
     actor = actors.revoke(open_workspace(default_home()), name)

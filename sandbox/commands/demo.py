@@ -31,6 +31,10 @@ def demo(
 
     Without --data the hold-out is made of SYNTHETIC radiographs with planted faults. Nothing is made twice: a
     second call shows what the first one made.
+
+    \b
+      proctor demo
+      proctor demo --data photos/ --folder demo
     """
     from sandbox import demonstration
 

@@ -53,7 +53,11 @@ def evaluate(
 
 @evaluation_app.command("list")
 def list_() -> None:
-    """List evaluations, oldest first, finished or not."""
+    """List evaluations, oldest first, finished or not.
+
+    \b
+      proctor evaluation list
+    """
     from sandbox import evaluation
 
     items = evaluation.evaluations(open_workspace(default_home()))
@@ -68,7 +72,11 @@ def list_() -> None:
 
 @evaluation_app.command("show")
 def show(identifier: _Id) -> None:
-    """Show one evaluation: verdict, criteria and where its files are."""
+    """Show one evaluation: verdict, criteria and where its files are.
+
+    \b
+      proctor evaluation show e-2021611d
+    """
     from sandbox import evaluation
 
     _tell(evaluation.find(open_workspace(default_home()), identifier))
@@ -120,6 +128,10 @@ def dossier(
 
     It holds the protocol, the results, the report, the measured posture, the ledger entries they rest on and the
     proofs that those entries are in the signed log. No case, no image, no label, no log.
+
+    \b
+      proctor dossier e-2021611d -o acme.zip
+      proctor verify acme.zip --key ledger.vkey
     """
     from sandbox import evaluation, reporting
 

@@ -255,47 +255,16 @@ def _refusal(name: str, refused: LockRefusedError | ReferenceStandardError) -> d
     return {"name": name, "locked": False, "problem": str(refused), "problems": problems}
 
 
-@holdout_app.command("verify")
-def verify(
-    name: _Name,
-    version: Annotated[str | None, typer.Option(help="Version; the latest if left out.")] = None,
-) -> int:
-    """Read every file of a locked hold-out again, and tell which file or label is not as it was locked.
-
-    Everything that differs is listed: swapped, renamed, added, missing, altered. Exit code 3 when anything does.
-    The outcome stands in the ledger either way.
-    """
-    from sandbox.holdout_check import check_version
-
-    workspace = open_workspace(default_home())
-    with console.progress("verifying") as progress:
-        chosen, outcome = check_version(workspace, name, version, progress=progress)
-
-    def human() -> None:
-        if outcome.sound:
-            console.line(
-                f"{name} version {chosen} is as it was locked: all {outcome.files} files and their labels "
-                f"checked, root {outcome.root}."
-            )
-            return
-        console.line(f"{name} version {chosen} is NOT as it was locked: {len(outcome.findings)} findings.")
-        for finding in outcome.findings:
-            console.line(f"  {finding.kind.replace('_', ' ')}: {finding.sentence}")
-
-    console.result(
-        {"name": name, "version": chosen, "root": outcome.root, "sound": outcome.sound, "files": outcome.files,
-         "checked": outcome.checked_files, "bytes": outcome.bytes,
-         "findings": [{"kind": f.kind, "subject": f.subject, "detail": f.detail} for f in outcome.findings]},
-        human,
-    )  # fmt: skip
-    return 0 if outcome.sound else 3
-
-
 @holdout_app.command("show")
 def show(
     name: Annotated[str | None, typer.Argument(help="Name of the hold-out; all if left out.")] = None,
 ) -> None:
-    """Show a hold-out: what was ingested, how it is partitioned, which versions are locked."""
+    """Show a hold-out: what was ingested, how it is partitioned, which versions are locked.
+
+    \b
+      proctor holdout show
+      proctor holdout show cxr
+    """
     from sandbox import holdouts
 
     workspace = open_workspace(default_home())
@@ -359,7 +328,12 @@ def search(
     ] = "path,status,modality,manufacturer,patient_sex,patient_age_years",
     limit: Annotated[int, typer.Option(help="Rows to show.", min=1, max=100_000)] = 20,
 ) -> None:
-    """Search the index of a hold-out with an SQL condition; nothing but the index can be reached."""
+    """Search the index of a hold-out with an SQL condition; nothing but the index can be reached.
+
+    \b
+      proctor holdout search cxr "modality = 'DX' AND patient_age_years > 60"
+      proctor holdout search cxr "status <> 'ok'" --columns path,status
+    """
     from holdout.search import search as search_index
     from sandbox import holdouts
     from sandbox.errors import UsageError
@@ -378,24 +352,3 @@ def search(
         raise UsageError(str(error)) from error
     rows = found.to_pylist()
     console.result(rows, lambda: console.table(found.column_names, [list(row.values()) for row in rows]))
-
-
-@holdout_app.command("retire")
-def retire(
-    name: Annotated[str, typer.Argument(help="Name of the locked hold-out.")],
-    reason: Annotated[
-        str, typer.Option(help="A short code, e.g. worn, replaced, consent-withdrawn.")
-    ] = "worn",
-) -> None:
-    """End the use of a hold-out version: no evaluation begins on it any more. Needs the role custodian.
-
-    \b
-      proctor holdout retire cxr --reason worn
-    """
-    from sandbox import holdouts
-
-    locked = holdouts.retire(open_workspace(default_home()), name, reason)
-    console.result(
-        {"holdout": locked.name, "version": locked.version, "reason": reason},
-        lambda: console.line(f"{locked.name} {locked.version} is retired."),
-    )

@@ -24,7 +24,16 @@ def show(
     """Show the newest entries.
 
     Entries hold digests, pseudonyms and counts; never a DICOM UID, a name or anything that a container wrote.
+
+    \b
+      proctor ledger show
+      proctor ledger show --last 0 --kind release-issued
     """
+    from sandbox.errors import UsageError
+    from sandbox.evidence.entry import KINDS
+
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"{kind!r} is no kind of entry. Kinds: {', '.join(sorted(KINDS))}.")
     workspace = open_workspace(default_home())
     with open_ledger(workspace) as ledger:
         entries = [item for item in ledger.entries() if kind is None or item.kind == kind]
@@ -37,12 +46,13 @@ def show(
     console.result(
         data,
         lambda: console.table(
-            ["#", "time (UTC)", "kind", "subject"],
+            ["#", "time (UTC)", "kind", "actor", "subject"],
             [
                 (
                     item.index,
                     item.time,
                     item.kind,
+                    item.actor,
                     "  ".join(f"{k}={str(v)[:23]}" for k, v in item.subject.items()),
                 )
                 for item in entries
@@ -56,6 +66,9 @@ def verify() -> int:
     """Recompute the whole log: every entry, its actor's signature and role, the tree, the signed checkpoint.
 
     Exit code 4 when anything does not hold; the first bad entry is named.
+
+    \b
+      proctor ledger verify
     """
     workspace = open_workspace(default_home())
     try:

@@ -20,6 +20,8 @@ from sandbox.commands.evaluations import dossier, evaluate, evaluation_app, repo
 from sandbox.commands.holdouts import holdout_app
 from sandbox.commands.kit import kit_app
 from sandbox.commands.ledgers import ledger_app
+from sandbox.commands.locked_versions import retire as retire_holdout
+from sandbox.commands.locked_versions import verify as verify_holdout
 from sandbox.commands.power import power
 from sandbox.commands.protocols import protocol_app
 from sandbox.commands.releases import claim_app, release_app
@@ -52,6 +54,9 @@ no network, see no truth and carry nothing out, scores its answers, and keeps ev
   proctor evaluate --holdout cxr --submission acme --protocol PROTOCOL.yaml
   proctor dossier EVALUATION -o FILE.zip
   proctor verify FILE.zip                             needs no workspace and no engine
+  proctor actor add ada --role approver               one who reads what would leave
+  proctor release request EVALUATION                  what a vendor is told: request, review, approve, issue
+  proctor release budget --holdout cxr                what all vendors have learned of a hold-out, in bits
 
 \b
 Exit codes: 0 done (and every criterion met), 1 a criterion is not met, 2 wrong usage, 3 refused by a rule,
@@ -85,6 +90,8 @@ for _command in (init, doctor, evaluate, compare, report, dossier, verify, demo)
 app.command("compare-readers")(compare_readers)
 app.command("reader-truth")(reader_truth)
 holdout_app.command("power")(power)
+holdout_app.command("verify")(verify_holdout)
+holdout_app.command("retire")(retire_holdout)
 
 
 @app.callback()

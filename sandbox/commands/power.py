@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def power(
-    name: Annotated[str, typer.Argument(help="Name of the hold-out.")],
+    name: Annotated[str, typer.Argument(help="Name of the hold-out.", metavar="NAME")],
     target: Annotated[str | None, typer.Option(help="The binary label.")] = None,
     protocol: Annotated[
         str | None, typer.Option(help="Takes target and strata from this protocol: its file, name or digest.")

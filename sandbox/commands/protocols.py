@@ -26,6 +26,10 @@ def check(
     """Check a protocol: unknown keys and impossible values are errors that name the line.
 
     With --holdout: every attribute and stratum that it names must exist there, with cases of both classes.
+
+    \b
+      proctor protocol check PROTOCOL.yaml
+      proctor protocol check PROTOCOL.yaml --holdout cxr
     """
     protocol = load_protocol(_existing(path))
     if holdout is not None:
@@ -45,6 +49,9 @@ def register(path: _File) -> None:
     """Put a protocol into the ledger. Only a registered protocol can govern an evaluation.
 
     A changed file is another protocol with another digest; the registered one stays as it is.
+
+    \b
+      proctor protocol register PROTOCOL.yaml
     """
     item = protocols.register(open_workspace(default_home()), _existing(path))
     console.result(
@@ -62,7 +69,11 @@ def register(path: _File) -> None:
 
 @protocol_app.command("list")
 def list_() -> None:
-    """List the registered protocols, oldest first."""
+    """List the registered protocols, oldest first.
+
+    \b
+      proctor protocol list
+    """
     known = protocols.protocols(open_workspace(default_home()))
     console.result(
         [{"name": i.protocol.name, "digest": i.digest, "registered": i.registered} for i in known],

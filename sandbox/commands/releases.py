@@ -107,7 +107,11 @@ def review(identifier: _Id) -> None:
 
 @release_app.command("approve")
 def approve(identifier: _Id) -> None:
-    """Approve exactly the bytes that you reviewed. Needs the role approver, and that you did not ask for them."""
+    """Approve exactly the bytes that you reviewed. Needs the role approver, and that you did not ask for them.
+
+    \b
+      proctor release approve r-12ab --as ada
+    """
     from sandbox.release import workflow
 
     _tell(workflow.decide(open_workspace(default_home()), identifier, "approve"))
@@ -115,7 +119,11 @@ def approve(identifier: _Id) -> None:
 
 @release_app.command("reject")
 def reject(identifier: _Id) -> None:
-    """Reject exactly the bytes that you reviewed. One rejection stops them."""
+    """Reject exactly the bytes that you reviewed. One rejection stops them.
+
+    \b
+      proctor release reject r-12ab --as ada
+    """
     from sandbox.release import workflow
 
     _tell(workflow.decide(open_workspace(default_home()), identifier, "reject"))
@@ -144,7 +152,11 @@ def issue(
 
 @release_app.command("list")
 def list_() -> None:
-    """List releases and where they stand."""
+    """List releases and where they stand.
+
+    \b
+      proctor release list
+    """
     from sandbox.release import workflow
 
     found = workflow.releases(open_workspace(default_home()))
@@ -162,7 +174,11 @@ def list_() -> None:
 
 @release_app.command("show")
 def show(identifier: _Id) -> None:
-    """Show where one release stands."""
+    """Show where one release stands.
+
+    \b
+      proctor release show r-12ab
+    """
     from sandbox.release import workflow
 
     _tell(workflow.show(open_workspace(default_home()), identifier))
@@ -173,7 +189,12 @@ def budget(
     holdout: Annotated[str, typer.Option(help="Name of the locked hold-out.")],
     vendor: Annotated[str | None, typer.Option(help="Only this vendor.")] = None,
 ) -> None:
-    """Show what each vendor has learned of a hold-out, in bits, and what is left."""
+    """Show what each vendor has learned of a hold-out, in bits, and what is left.
+
+    \b
+      proctor release budget --holdout cxr
+      proctor release budget --holdout cxr --vendor acme
+    """
     from sandbox import holdouts
     from sandbox.policy import load_policy
     from sandbox.release.budget import account_of

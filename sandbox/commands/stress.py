@@ -15,9 +15,13 @@ stress_app = typer.Typer(help="Perturbations of cases: list them, look at them."
 
 @stress_app.command("list")
 def list_(
-    family: Annotated[str | None, typer.Option(help="Only this family, for example CT.")] = None,
+    family: Annotated[
+        str | None, typer.Option(help="Only this family, for example CT.", metavar="NAME")
+    ] = None,
 ) -> None:
-    """List every perturbation: severities with their unit, what must come of it, and the source.
+    """List every perturbation: severities with their unit, what must come of it, and what it stands for.
+
+    The sources (papers, sections of the standard) are in --json.
 
     \b
       proctor stress list --family CT
@@ -59,24 +63,30 @@ def _described(entry: Any) -> dict[str, Any]:
 @stress_app.command("preview")
 def preview(
     case: Annotated[Path, typer.Argument(help="A DICOM file, or the folder of one case.", metavar="CASE")],
-    perturbation: Annotated[str, typer.Argument(help="Name of a perturbation (see: stress list).")],
+    perturbation: Annotated[
+        str, typer.Argument(help="Name of a perturbation (see: stress list).", metavar="PERTURBATION")
+    ],
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Where the picture goes (PNG).", metavar="SHEET.png")
     ] = None,
     donor: Annotated[
-        Path | None, typer.Option(help="Another patient's case, for perturbations that need one.")
+        Path | None,
+        typer.Option(help="Another patient's case, for perturbations that need one.", metavar="CASE"),
     ] = None,
 ) -> None:
     """Draw a contact sheet: the case clean and at every severity, with the grey levels of the clean one.
 
-    The picture shows patient data: it stays in the institution.
+    The picture shows patient data: it stays in the institution. A perturbation that has no meaning for the case is
+    refused (exit code 3).
 
     \b
       proctor stress preview chest/000001.dcm dr_quantum_noise -o noise.png
     """
+    from sandbox.commands.output_file import output_file
     from sandbox.stress.preview import contact_sheet
+    from sandbox.stress.registry import find
 
-    destination = output or Path(f"{perturbation}.png")
+    destination = output_file(output or Path(f"{find(perturbation).name}.png"))
     captions = contact_sheet(case, perturbation, destination, donor=donor)
     console.result(
         {"sheet": str(destination), "severities": list(captions)},

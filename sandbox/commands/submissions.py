@@ -95,7 +95,11 @@ def admit(
 
 @submission_app.command("list")
 def list_() -> None:
-    """List the admitted submissions, oldest first."""
+    """List the admitted submissions, oldest first.
+
+    \b
+      proctor submission list
+    """
     known = submissions.submissions(open_workspace(default_home()))
     console.result(
         [_data(item) for item in known],
@@ -110,7 +114,11 @@ def list_() -> None:
 def show(
     submission: Annotated[str, typer.Argument(help="Vendor name, or the beginning of the digest.")],
 ) -> None:
-    """Show what admission found out about one submission."""
+    """Show what admission found out about one submission.
+
+    \b
+      proctor submission show acme
+    """
     item = submissions.find(open_workspace(default_home()), submission)
     console.result(
         _data(item), lambda: console.table(["fact", "value"], [(k, v) for k, v in _data(item).items() if k != "facts"]

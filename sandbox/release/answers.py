@@ -76,11 +76,17 @@ def answer(question: Question, mechanism: Mechanism) -> Answer:
     """Answer by ``mechanism``.
 
     Raises:
-        ReleaseRefusedError: the mechanism needs claims that were not registered, or a value that is withheld.
+        ReleaseRefusedError: the mechanism needs claims that were not registered or a value that is withheld, or no
+            field was asked for.
         ReuseRefusedError: its budget is spent.
     """
     if mechanism == "full":
         screened = _screened(question, question.selection)
+        if not screened.fields:
+            raise ReleaseRefusedError(
+                f"Nothing would leave: no field of {question.evaluation} fits these patterns. A field is named like "
+                "verdict, acceptance/<criterion>, all/auroc/value or <operating point>/all/sensitivity/low."
+            )
         return Answer(fields=screened.fields, screened=screened)
     if mechanism == "claim":
         return _claim(question)
