@@ -14,6 +14,7 @@ from PIL import ImageDraw, ImageFont
 from pydicom.misc import is_dicom
 
 from holdout.bounded import BoundedPool, Failure
+from sandbox.errors import UsageError
 from sandbox.stress.case import OpenCase, read_image
 from sandbox.stress.errors import NotApplicableError, StressError, UnknownPerturbationError
 from sandbox.stress.perturb import PerturbedFiles, perturbed_files
@@ -53,6 +54,7 @@ class Sheet:
 
     tiles: tuple[Tile, ...] = ()
     reason: str = ""
+    series: int = 1
 
 
 def contact_sheet(
@@ -64,6 +66,7 @@ def contact_sheet(
 
     Raises:
         UnknownPerturbationError: no such perturbation, or one that changes no file.
+        UsageError: there is no DICOM file, or there are files of several series.
         StressError: the case cannot be read, or the perturbation has no meaning for it.
     """
     perturbation = find(name)
@@ -81,6 +84,10 @@ def contact_sheet(
         ((_, sheet),) = pool.map([task])
     if isinstance(sheet, Failure):
         raise StressError(f"{source.name} cannot be previewed: {sheet.code}. Is it a case of DICOM images?")
+    if sheet.series > 1:
+        raise UsageError(
+            f"{source} holds files of {sheet.series} series. Give one file, or the folder of one series."
+        )
     if sheet.reason:
         raise NotApplicableError(f"{name} has no meaning for {source.name}: {sheet.reason}.")
     content = _assembled(perturbation, sheet)
@@ -94,12 +101,17 @@ def dicom_files(source: Path) -> tuple[str, ...]:
     """DICOM files of a case: the file itself, or those directly in a folder, by name.
 
     Raises:
-        StressError: there are none.
+        UsageError: there are none.
     """
-    paths = [source] if source.is_file() else sorted(source.iterdir()) if source.is_dir() else []
+    wanted = "Give one DICOM file, or the folder of one case."
+    if not source.exists():
+        raise UsageError(f"{source} is not there. {wanted}")
+    paths = sorted(source.iterdir()) if source.is_dir() else [source]
     found = tuple(str(path) for path in paths if path.is_file() and is_dicom(path))
     if not found:
-        raise StressError(f"{source}: no DICOM files there; give one file, or the folder of one case")
+        raise UsageError(
+            f"{source} {'holds no DICOM files' if source.is_dir() else 'is not a DICOM file'}. {wanted}"
+        )
     return found
 
 
@@ -110,6 +122,9 @@ def draw_tiles(task: PreviewTask) -> Sheet:
         [(f"{number:06d}.dcm", Path(path).read_bytes()) for number, path in enumerate(paths, start=1)]
         for paths in (task.files, task.donor)
     )
+    series = len({_series(content) for _, content in files})
+    if series > 1:
+        return Sheet(series=series)
     tiles = []
     levels: tuple[float, float] | None = None
     try:
@@ -122,6 +137,13 @@ def draw_tiles(task: PreviewTask) -> Sheet:
     except NotApplicableError as reason:
         return Sheet(reason=str(reason))
     return Sheet(tiles=tuple(tiles))
+
+
+def _series(content: bytes) -> str:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(io.BytesIO(content), force=True, stop_before_pixels=True)
+    return str(dataset.get("SeriesInstanceUID") or "")
 
 
 def _shown(

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import io
 import itertools
 import subprocess
@@ -16,13 +15,7 @@ from sandbox.stress.errors import NotApplicableError, UnknownPerturbationError
 from sandbox.stress.filters import resized
 from sandbox.stress.perturb import NotApplicable, PerturbedCase, PerturbTask, perturb_case, perturb_task
 from sandbox.stress.registry import find, registry
-
-_spec = importlib.util.spec_from_file_location("stress_cases", Path(__file__).with_name("cases.py"))
-assert _spec is not None
-assert _spec.loader is not None
-cases = importlib.util.module_from_spec(_spec)
-sys.modules["stress_cases"] = cases
-_spec.loader.exec_module(cases)
+from tests.sandbox.stress import cases
 
 MODALITIES = ("CT", "MR", "CR", "US", "PT", "XC")
 FILES = {modality: cases.case(modality) for modality in MODALITIES}

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+import pydicom
 import pytest
 from PIL import Image
 
@@ -11,6 +13,7 @@ from sandbox.stress.errors import SuiteError
 from sandbox.stress.perturbation import Perturbation
 from sandbox.stress.registry import find, registry
 from sandbox.stress.suites import SHIPPED, load_suite, resolved
+from tests.sandbox.stress import cases
 
 ZOO = Path(__file__).parents[4] / "shared" / "data" / "dicom-zoo"
 
@@ -76,6 +79,32 @@ def test_preview_draws_six_tiles(tmp_path: Path, capsys: pytest.CaptureFixture[s
     with Image.open(sheet) as picture:
         assert picture.width > 3 * 384
     assert main(["stress", "preview", source, "dr_gamma", "-o", str(tmp_path / "no.png")]) == 3
-    assert main(["stress", "preview", str(tmp_path / "none"), "ct_dose"]) == 4
     assert main(["stress", "preview", source, "repeat_other_order"]) == 2
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["sheet.png"]
+
+
+def test_a_preview_of_what_is_no_case_says_so_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "note.txt").write_text("no DICOM")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "several").mkdir()
+    for number, uid in enumerate(("1.2.3.2", "1.2.3.9")):
+        data = pydicom.dcmread(io.BytesIO(cases.case("CR")[0][1]))
+        data.SeriesInstanceUID = uid
+        data.save_as(tmp_path / "several" / f"{number}.dcm")
+    (tmp_path / "one.dcm").write_bytes(cases.case("CR")[0][1])
+    for arguments, code, said in (
+        ([tmp_path / "none", "blur"], 2, "none is not there."),
+        ([tmp_path / "note.txt", "blur"], 2, "note.txt is not a DICOM file."),
+        ([tmp_path / "empty", "blur"], 2, "empty holds no DICOM files."),
+        ([tmp_path / "several", "blur"], 2, "several holds files of 2 series."),
+        ([tmp_path / "one.dcm", "blurr"], 2, "did you mean blur?"),
+        ([tmp_path / "one.dcm", "ct_dose"], 3, "ct_dose has no meaning for one.dcm: it is for CT only."),
+        ([tmp_path / "one.dcm", "blur", "-o", tmp_path / "no" / "x.png"], 2, "There is no folder"),
+    ):
+        wanted = [] if "-o" in arguments else ["-o", tmp_path / "sheet.png"]
+        assert main(["stress", "preview", *map(str, [*arguments, *wanted])]) == code, arguments
+        shown = capsys.readouterr()
+        assert not shown.out
+        assert said in " ".join(shown.err.split())
+    assert not (tmp_path / "sheet.png").exists()
