@@ -35,6 +35,8 @@ def own_docker(**runtimes):
         (folder / "daemon.json").write_text(json.dumps({"runtimes": runtimes}))
         url = f"unix://{folder}/docker.sock"
         command = [
+            # Without a bridge of its own a dockerd removes the one it finds: that of the machine's engine.
+            *("unshare", "--net"),
             *("dockerd", "-H", url, "--config-file", folder / "daemon.json", "--data-root", folder / "data"),
             *(
                 "--exec-root",
@@ -90,7 +92,8 @@ def short_folder():
 @contextlib.contextmanager
 def served(command, url, folder):
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        # Podman's monitor notes a death for want of memory in its working folder.
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder)
     try:
         yield reached(url, process, folder)
     finally:
