@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, Self
 import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from holdout.boxes import boxes_text, read_boxes
 from holdout.case_truth import CaseTruth as CaseTruth
 from holdout.cases import Unit, group, known_cases
 from holdout.errors import ReferenceStandardError
@@ -37,7 +38,8 @@ class LabelColumn(_Model):
 
     ``values`` closes the list of texts, for classes and grades; ``number`` asks for a finite number, for
     measurements. With ``mask`` the texts are mask files below the declaration's folder
-    (:mod:`holdout.reference_masks`). ``unlabelled`` texts, and the empty cell, mean that there is no truth for this
+    (:mod:`holdout.reference_masks`), with ``boxes`` lesions in the image (:mod:`holdout.boxes`), in one row of the
+    case or several. ``unlabelled`` texts, and the empty cell, mean that there is no truth for this
     case.
     """
 
@@ -48,13 +50,16 @@ class LabelColumn(_Model):
     values: tuple[str, ...] = ()
     number: bool = False
     mask: bool = False
+    boxes: bool = False
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
         if bool(self.positive) != bool(self.negative):
             raise ValueError("give both positive and negative values, or neither")
-        if sum((self.binary, bool(self.values), self.number, self.mask)) > 1:
-            raise ValueError("a label is binary, has values, is a number, or a mask: give one of these")
+        if sum((self.binary, bool(self.values), self.number, self.mask, self.boxes)) > 1:
+            raise ValueError(
+                "a label is binary, has values, is a number, a mask, or boxes: give one of these"
+            )
         named = [*self.values, *self.positive, *self.negative, *self.unlabelled]
         twice = [text for text, count in Counter(named).items() if count > 1]
         if twice:
@@ -71,6 +76,8 @@ class LabelColumn(_Model):
         """What is wrong with a text that has no declared meaning, in words."""
         if self.number:
             return "not a number"
+        if self.boxes:
+            return "not boxes of four numbers each, nor none"
         return "none of the declared values" if self.values else "neither positive nor negative"
 
     def read(self, text: str) -> str | None:
@@ -85,6 +92,8 @@ class LabelColumn(_Model):
             raise ValueError(text)
         if self.number and not math.isfinite(float(text)):
             raise ValueError(text)
+        if self.boxes:
+            read_boxes(text)
         if not self.binary:
             return text
         if text in self.positive:
@@ -190,6 +199,8 @@ def load(declaration_path: Path, index: pa.Table, *, unit: Unit = "image") -> Re
     duplicates = [
         f"{table_path.name} lines {', '.join(str(row.line) for row in group_)}: the same key"
         for group_ in matched.repeated
+        # One row for each lesion.
+        if not all(label.boxes for label in declared.labels.values())
     ]
     duplicates += [
         f"{table_path.name} line {row.line}: several files have this name; give the path"
@@ -204,6 +215,8 @@ def load(declaration_path: Path, index: pa.Table, *, unit: Unit = "image") -> Re
         merged: dict[str, str | None] = {}
         for name in declared.labels:
             said = {values[line][name] for line in lines} - {None}
+            if said and declared.labels[name].boxes:
+                said = {boxes_text(text for text in said if text is not None)}
             if len(said) > 1:
                 conflicts.append(
                     f"{table_path.name} lines {', '.join(map(str, lines[:SHOWN]))}: {name} contradicts "

@@ -41,15 +41,29 @@ class MaskForm:
     runs: int
 
 
-Form = NumberRange | MaskForm
-Value = float | tuple[int, ...]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingsForm:
+    """At most ``most`` findings as ``{"boxes": [...], "scores": [...]}``, each score from ``minimum`` to ``maximum``.
+
+    ``boxes`` has four numbers for each score: left, top, right and bottom, in pixels from the left upper corner of the
+    image (a box of the first pixel alone is 0, 0, 1, 1).
+    """
+
+    most: int
+    minimum: float
+    maximum: float
+
+
+Form = NumberRange | MaskForm | FindingsForm
+Value = float | tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """A well-formed reply: values by name, or the refusal in their place.
 
-    A mask is one list of whole numbers: how many sides, the sides, the runs.
+    A mask is one list of whole numbers: how many sides, the sides, the runs. Findings are one list of numbers: left,
+    top, right, bottom and score of each.
     """
 
     values: dict[str, Value] | None
@@ -61,7 +75,7 @@ def answer_ranges(task: Mapping[str, Any]) -> dict[str, Form]:
 
     ``{"output": {"score": {"minimum": 0, "maximum": 1}}}`` asks for one number ``score``. With ``"whole": true``
     a number must have no fraction: a grade between two grades is no answer. ``{"mask": {"runs": 8192}}``
-    asks for a mask.
+    asks for a mask, ``{"findings": {"most": 100, "minimum": 0, "maximum": 1}}`` for findings.
 
     Raises:
         ValueError: there is no output, or a range is not two ordered numbers.
@@ -73,6 +87,13 @@ def answer_ranges(task: Mapping[str, Any]) -> dict[str, Form]:
     for name, bounds in output.items():
         if bounds.keys() == {"runs"}:
             ranges[str(name)] = MaskForm(runs=int(bounds["runs"]))
+            continue
+        if "most" in bounds:
+            ranges[str(name)] = FindingsForm(
+                most=int(bounds["most"]),
+                minimum=float(bounds["minimum"]),
+                maximum=float(bounds["maximum"]),
+            )
             continue
         minimum, maximum = float(bounds["minimum"]), float(bounds["maximum"])
         if not (math.isfinite(minimum) and math.isfinite(maximum) and minimum < maximum):
@@ -147,6 +168,9 @@ def checked_values(answer: object, ranges: Mapping[str, Form]) -> dict[str, Valu
         if isinstance(bounds, MaskForm):
             values[name] = checked_mask(number, bounds)
             continue
+        if isinstance(bounds, FindingsForm):
+            values[name] = checked_findings(number, bounds)
+            continue
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise CaseFailed(FailureCode.GARBAGE, "a value of the answer is not a number")
         if not bounds.minimum <= number <= bounds.maximum:
@@ -182,6 +206,31 @@ def checked_mask(answer: object, form: MaskForm) -> tuple[int, ...]:
     ):
         raise CaseFailed(FailureCode.OUT_OF_RANGE, "the runs of a mask do not fit its shape, or are too many")
     return (len(shape), *shape, *runs)
+
+
+def checked_findings(answer: object, form: FindingsForm) -> tuple[float, ...]:
+    """Check a list of findings: boxes with something inside, and scores within their range.
+
+    Raises:
+        CaseFailed: GARBAGE, or OUT_OF_RANGE where there are too many, or a box or score cannot be.
+    """
+    if not isinstance(answer, dict) or answer.keys() != {"boxes", "scores"}:
+        raise CaseFailed(FailureCode.GARBAGE, "findings are not an object of boxes and scores")
+    boxes, scores = answer["boxes"], answer["scores"]
+    for listed in (boxes, scores):
+        if not isinstance(listed, list) or not all(type(each) in (int, float) for each in listed):
+            raise CaseFailed(FailureCode.GARBAGE, "boxes and scores are not lists of numbers")
+    if len(boxes) != 4 * len(scores):
+        raise CaseFailed(FailureCode.GARBAGE, "there are not four numbers of boxes to each score")
+    if len(scores) > form.most or not all(0 <= each <= _SIDE for each in boxes):
+        raise CaseFailed(FailureCode.OUT_OF_RANGE, "there are too many findings, or a corner is in no image")
+    found: list[float] = []
+    for index, score in enumerate(scores):
+        left, top, right, bottom = boxes[4 * index : 4 * index + 4]
+        if not (left < right and top < bottom and form.minimum <= score <= form.maximum):
+            raise CaseFailed(FailureCode.OUT_OF_RANGE, "a box has no inside, or a score is outside its range")
+        found += (float(left), float(top), float(right), float(bottom), float(score))
+    return tuple(found)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

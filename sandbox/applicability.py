@@ -82,9 +82,9 @@ def _truth_warnings(protocol: Protocol, known: pa.Table) -> list[str]:
             raise ProtocolError("output.classes: no label has both a positive and a negative case.")
         return [f"{label}: every case is alike; what needs both kinds is undefined." for label in one_sided]
     found = set(pc.unique(known[REFERENCE]).to_pylist())
-    if task.kind == "segmentation":
+    if task.kind in ("segmentation", "detection"):
         if not any(found):
-            raise ProtocolError(f"task.target: every mask of {target} is empty; there is nothing to find.")
+            raise ProtocolError(f"task.target: {target} is empty for every case; there is nothing to find.")
         return []
     if len(found) < 2:
         raise ProtocolError(f"task.target: all cases of this hold-out have the same {target}.")

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-TaskKind = Literal["binary", "multiclass", "multilabel", "ordinal", "measurement", "triage", "segmentation"]
+TaskKind = Literal[
+    "binary", "multiclass", "multilabel", "ordinal", "measurement", "triage", "segmentation", "detection"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,14 +20,15 @@ class MetricRule:
         low, high: smallest and largest possible value.
         at_point: it is an estimate at a declared operating point, which the criterion must name.
         subject: what the criterion's ``subject`` must name: a ``class`` (or label), an adjacent ``pair`` of
-            grades (``A | B``), a declared ``range`` of a partial AUROC; None: it has no subject.
+            grades (``A | B``), a declared ``range`` of a partial AUROC, a declared ``rate`` of false positives; None:
+            it has no subject.
         in_strata: whether it is estimated in each stratum too.
     """
 
     low: float = 0.0
     high: float = 1.0
     at_point: bool = False
-    subject: Literal["class", "pair", "range"] | None = None
+    subject: Literal["class", "pair", "range", "rate"] | None = None
     in_strata: bool = True
 
 
@@ -162,6 +165,17 @@ _SEGMENTATION: Final = {
     "failure_rate": _UNIT,
 }
 
+_DETECTION: Final = {
+    "average_precision": _UNIT,
+    "case_auroc": _UNIT,
+    "wafroc": _UNIT,
+    "afroc": _UNIT,
+    "cpm": _UNIT,
+    "froc_sensitivity": MetricRule(subject="rate"),
+    "froc_sensitivity_per_normal": MetricRule(subject="rate"),
+    "failure_rate": _UNIT,
+}
+
 METRICS: Final[Mapping[TaskKind, Mapping[str, MetricRule]]] = {
     "binary": _BINARY,
     "multiclass": _MULTICLASS,
@@ -170,6 +184,7 @@ METRICS: Final[Mapping[TaskKind, Mapping[str, MetricRule]]] = {
     "measurement": _MEASUREMENT,
     "triage": _TRIAGE,
     "segmentation": _SEGMENTATION,
+    "detection": _DETECTION,
 }
 
 SCORED_KINDS: Final[frozenset[TaskKind]] = frozenset({"binary", "triage"})

@@ -19,6 +19,7 @@ Unit = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9µ%°][A-Za-z0-9µ%
 
 GRADE = "grade"
 MASK = "mask"
+FINDINGS = "findings"
 VALUE = "value"
 SCORE = "score"
 
@@ -132,3 +133,30 @@ class MaskOutput(_Part):
     def request(self) -> dict[str, dict[str, int]]:
         """The part of the task that tells a container, and the reader of its answers, what is asked."""
         return {MASK: {"runs": self.runs}}
+
+
+class FindingsOutput(_Part):
+    """A list of findings: boxes in the image, each with a score; ``most`` is how many there may be.
+
+    Scores are kept as ``levels`` evenly spaced values, and corners to an eighth of a pixel.
+    """
+
+    most: int = Field(default=100, ge=1, le=10_000)
+    minimum: Finite = 0.0
+    maximum: Finite = 1.0
+    levels: Level = 1001
+
+    @property
+    def numbers(self) -> tuple[Number, ...]:
+        """None: an answer is not a closed set of numbers."""
+        return ()
+
+    @property
+    def score(self) -> Number:
+        """The score of each finding."""
+        return Number(name=SCORE, minimum=self.minimum, maximum=self.maximum, levels=self.levels)
+
+    @property
+    def request(self) -> dict[str, dict[str, float]]:
+        """The part of the task that tells a container, and the reader of its answers, what is asked."""
+        return {FINDINGS: {"most": self.most, "minimum": self.minimum, "maximum": self.maximum}}

@@ -18,9 +18,12 @@ import pyarrow.parquet as pq
 
 from runners.answers import Value
 from sandbox.errors import PredictionError
-from sandbox.output_schema import MASK, Number
+from sandbox.output_schema import FINDINGS, MASK, Number
 from sandbox.protocol import Output
 from sandbox.tables import write_table
+
+PARTS_OF_A_PIXEL = 8
+"""Corners of findings are kept to this part of a pixel."""
 
 SCHEMA = pa.schema(
     [
@@ -79,17 +82,23 @@ def typed(answer: Mapping[str, Value], numbers: Sequence[Number]) -> tuple[int, 
 
 
 def typed_answer(answer: Mapping[str, Value], output: Output) -> tuple[int, ...]:
-    """What is kept of a checked answer: levels of its numbers, or a mask as whole numbers.
+    """What is kept of a checked answer: levels of its numbers, a mask, or findings, as whole numbers.
 
     Raises:
         PredictionError: a value lies outside its range.
     """
-    if output.mask is None:
+    if output.mask is None and output.findings is None:
         return typed(answer, output.numbers)
-    mask = answer[MASK]
-    if not isinstance(mask, tuple):
-        raise PredictionError("A number reached the predictions in the place of a mask; this is a defect.")
-    return mask
+    listed = answer[MASK if output.mask is not None else FINDINGS]
+    if not isinstance(listed, tuple):
+        raise PredictionError("A number reached the predictions in the place of a list; this is a defect.")
+    if output.findings is None:
+        return tuple(map(int, listed))
+    score = output.findings.score
+    return tuple(
+        level(value, score) if index % 5 == 4 else round(PARTS_OF_A_PIXEL * value)
+        for index, value in enumerate(listed)
+    )
 
 
 def values(levels: pa.ChunkedArray | pa.Array, number: Number) -> pa.Array:

@@ -27,6 +27,7 @@ from sandbox.output_schema import (
     SCORE,
     ClassesOutput,
     ClassName,
+    FindingsOutput,
     Finite,
     GradesOutput,
     MaskOutput,
@@ -46,6 +47,7 @@ _LATER = (
     "agreement",
     "queue",
     "boundary",
+    "hits",
     "stress",
     "case_mix",
     "population",
@@ -74,7 +76,7 @@ class Task(_Part):
     """What is asked about each case of ``unit``.
 
     ``target`` is the column of the reference standard: 0/1 for binary and triage, a class or a grade by name, a number
-    for a measurement, or a mask. A multilabel task has none: each of its labels is a 0/1 column of that name.
+    for a measurement, a mask, or lesions. A multilabel task has none: each of its labels is a 0/1 column of that name.
     ``repeats`` names an attribute of a measurement's cases: those with an equal value measure the same thing.
     """
 
@@ -92,11 +94,12 @@ class Output(_Part):
     grades: GradesOutput | None = None
     value: ValueOutput | None = None
     mask: MaskOutput | None = None
+    findings: FindingsOutput | None = None
 
     @property
     def numbers(self) -> tuple[Number, ...]:
         """The named numbers of an answer, in the order in which they are kept."""
-        part = self.score or self.classes or self.grades or self.value or self.mask
+        part = self.score or self.classes or self.grades or self.value or self.mask or self.findings
         return () if part is None else part.numbers
 
 
@@ -181,6 +184,28 @@ class Boundary(_Part):
     tolerance: Annotated[float, Field(gt=0, le=1000)]
     unit: Literal["mm", "px"] = "mm"
     both_empty: Literal["right", "excluded"] = "right"
+
+
+FalsePositiveRate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+
+
+class Hits(_Part):
+    """When a finding hits a lesion, and what is reported.
+
+    ``iou``: boxes overlap by at least ``least``; ``centre``: the finding's centre lies in the lesion's box;
+    ``distance``: their centres are at most ``most_distance`` pixels apart. ``order`` and ``repeats`` are those of
+    :func:`sandbox.scoring.detection.matching.match`. ``rates`` are the false positives per case, and per normal case,
+    at which sensitivity is reported.
+    """
+
+    rule: Literal["iou", "centre", "distance"]
+    least: Annotated[float, Field(gt=0, le=1)] | None = None
+    most_distance: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    order: Literal["by_rating", "most_matches"] = "by_rating"
+    repeats: Literal["left_out", "false_positive"] = "left_out"
+    rates: tuple[FalsePositiveRate, ...] = Field(
+        default=(0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), max_length=20
+    )
 
 
 class Intervals(_Part):
@@ -304,6 +329,7 @@ class Protocol(_Part):
     agreement: Agreement | None = None
     queue: Queue | None = None
     boundary: Boundary | None = None
+    hits: Hits | None = None
     stress: Stress | None = None
     case_mix: CaseMix | None = None
     population: Population | None = None
@@ -331,7 +357,7 @@ class Protocol(_Part):
         for part, names in (
             (plain, _LATER),
             (plain["task"], ("target", "repeats")),
-            (plain["output"], ("score", "classes", "grades", "value", "mask")),
+            (plain["output"], ("score", "classes", "grades", "value", "mask", "findings")),
             *((point, _POINT) for point in plain["operating_points"]),
             *((stratum, ("reference",)) for stratum in plain["strata"]),
             *((criterion, ("subject",)) for criterion in plain["acceptance"]),
@@ -366,6 +392,8 @@ class Protocol(_Part):
             return (SCORE,)
         if self.output.mask is not None:
             return tuple(f"answer:{name}" for name in MASK_COLUMNS)
+        if self.output.findings is not None:
+            return ("answer:ratings", "answer:matched")
         return tuple(f"answer:{number.name}" for number in self.output.numbers)
 
     @property

@@ -25,6 +25,7 @@ _OUTPUT_OF: dict[TaskKind, str] = {
     "ordinal": "grades",
     "measurement": "value",
     "segmentation": "mask",
+    "detection": "findings",
 }
 _BELONGS: dict[str, tuple[TaskKind, ...]] = {
     "partial_auroc": ("binary", "triage"),
@@ -40,6 +41,7 @@ _BELONGS: dict[str, tuple[TaskKind, ...]] = {
     "slices": ("binary", "triage"),
     "reference_error": ("binary", "triage"),
     "boundary": ("segmentation",),
+    "hits": ("detection",),
 }
 
 
@@ -64,7 +66,7 @@ def _output_mistakes(protocol: Protocol) -> Iterator[Mistake]:
     """Say where the answer's schema does not fit the kind of task."""
     task, output = protocol.task, protocol.output
     wanted = _OUTPUT_OF[task.kind]
-    for name in ("score", "classes", "grades", "value", "mask"):
+    for name in ("score", "classes", "grades", "value", "mask", "findings"):
         part = getattr(output, name)
         if name == wanted and part is None:
             yield ("output",), f"a {task.kind} task needs {name}."
@@ -77,7 +79,12 @@ def _output_mistakes(protocol: Protocol) -> Iterator[Mistake]:
             yield ("task", "target"), "a multilabel task has none: its labels are output.classes.names."
     if task.repeats is not None and task.kind != "measurement":
         yield ("task", "repeats"), "belongs to a measurement."
-    for name, part in (("score", output.score), ("classes", output.classes), ("value", output.value)):
+    for name, part in (
+        ("score", output.score),
+        ("classes", output.classes),
+        ("value", output.value),
+        ("findings", output.findings),
+    ):
         if part is not None and not part.minimum < part.maximum:
             yield ("output", name, "maximum"), "must be greater than minimum."
     for name, listed in (("classes", output.classes), ("grades", output.grades)):
@@ -131,6 +138,13 @@ def _part_mistakes(protocol: Protocol) -> Iterator[Mistake]:
         yield ("task",), "a triage task needs queue: the reading list that it changes."
     if protocol.task.kind == "segmentation" and protocol.boundary is None:
         yield ("task",), "a segmentation needs boundary: the tolerance and the unit of its distances."
+    if protocol.task.kind == "detection" and protocol.hits is None:
+        yield ("task",), "a detection needs hits: when a finding hits a lesion."
+    hits = protocol.hits
+    if hits is not None:
+        for name, rule in (("least", "iou"), ("most_distance", "distance")):
+            if (getattr(hits, name) is None) == (hits.rule == rule):
+                yield ("hits", name), f"goes with the rule {rule}, which needs it."
     queue = protocol.queue
     if queue is not None:
         fixed = [point.name for point in protocol.operating_points if point.threshold is not None]
@@ -286,6 +300,8 @@ def _subject_of(criterion: Criterion, rule: MetricRule, protocol: Protocol) -> I
         names = [PAIR.join(pair) for pair in itertools.pairwise(names)]
     if rule.subject == "range":
         names = [part.name for part in protocol.partial_auroc]
+    if rule.subject == "rate":
+        names = [f"{rate:g}" for rate in protocol.hits.rates] if protocol.hits is not None else []
     if criterion.subject is None:
         yield "metric", f"{criterion.metric} needs a subject ({', '.join(names) or 'none is declared'})."
     elif criterion.subject not in names:

@@ -9,7 +9,7 @@ import os
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +30,7 @@ from sandbox.journal import Ended, Journal
 from sandbox.output_schema import Number
 from sandbox.policy import Policy
 from sandbox.predictions import typed_answer
-from sandbox.protocol import Protocol
+from sandbox.protocol import Output, Protocol
 from sandbox.smoke import ask_smoke_case, judge_smoke_case, smoke_case
 from sandbox.submissions import Submission
 
@@ -69,9 +69,7 @@ def contract_run(
         "kind": protocol.task.kind,
         "target": protocol.subject,
         "unit": protocol.task.unit,
-        "output": protocol.output.mask.request
-        if protocol.output.mask
-        else {number.name: _range(number) for number in protocol.output.numbers},
+        "output": _request(protocol.output),
     }
     return ContractRun(
         engine=engine,
@@ -85,6 +83,11 @@ def contract_run(
         attachments=submission.attachments,
         user=submission.user,
     )
+
+
+def _request(output: Output) -> Mapping[str, Mapping[str, float | bool]]:
+    part = output.mask or output.findings
+    return part.request if part is not None else {number.name: _range(number) for number in output.numbers}
 
 
 def _range(number: Number) -> dict[str, float | bool]:

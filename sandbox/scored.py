@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from sandbox.applicability import join_strata
 from sandbox.compared_masks import compare_masks
 from sandbox.errors import PredictionError
+from sandbox.matched_findings import match_findings
 from sandbox.predictions import columns
 from sandbox.protocol import Protocol
 
@@ -46,6 +47,14 @@ def scored_cases(cases: pa.Table, reference: pa.Table, answered: pa.Table, proto
         for name, column in compared.columns.items():
             joined = joined.append_column(name, column)
         return joined.append_column("failure", compared.failure)
+    if protocol.output.findings is not None:
+        order = pc.index_in(
+            cases["case_id"], pa.array(reference["case_id"].to_pylist(), cases["case_id"].type)
+        )
+        found = match_findings(reference[protocol.subject].take(order), ordered, protocol)
+        for name, column in found.items():
+            joined = joined.append_column(name, column)
+        return joined.append_column("failure", ordered["failure"])
     answers = columns(ordered, protocol.output.numbers)
     for name, column in zip(protocol.answer_columns, answers, strict=True):
         joined = joined.append_column(name, column)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sandbox.errors import EvaluationError
+from sandbox.findings_selfcheck import PRECISION, findings_checks
 from sandbox.mask_selfcheck import MEASURE, mask_checks
 from sandbox.output_schema import Number
 from sandbox.predictions import typed, values
@@ -57,6 +58,13 @@ def run_selfchecks(reference: pa.Table, cases: pa.Table, protocol: Protocol) -> 
             tuple(
                 SelfCheck(name=name, expected=expected, observed=observed, measure=MEASURE, tolerance=1e-12)
                 for name, expected, observed in mask_checks(reference, protocol)
+            )
+        )
+    if protocol.output.findings is not None:
+        return _held(
+            tuple(
+                SelfCheck(name=name, expected=expected, observed=observed, measure=PRECISION, tolerance=1e-12)
+                for name, expected, observed in findings_checks(reference, protocol)
             )
         )
     names = truth_columns(protocol)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from sandbox.errors import ProtocolError
 from sandbox.protocol import Protocol
+from sandbox.true_lesions import lesion_counts
 from sandbox.true_masks import MASK_TRUTHS, true_masks
 
 Bools = npt.NDArray[np.bool_]
@@ -49,6 +50,8 @@ def read_truth(reference: pa.Table, protocol: Protocol) -> dict[str, pa.ChunkedA
         column = reference[label]
         if protocol.output.mask is not None:
             return true_masks(column, protocol)
+        if protocol.output.findings is not None:
+            return {REFERENCE: lesion_counts(column, protocol)}
         if protocol.output.value is not None:
             found[name] = _numbers(column, protocol)
         elif protocol.task.target is not None and protocol.output.score is None:

@@ -31,6 +31,7 @@ LEADING_METRICS: Final[dict[str, tuple[str, ...]]] = {
         "upper_limit_of_agreement",
         "concordance_correlation",
     ),
+    "detection": ("average_precision", "wafroc", "case_auroc"),
     "segmentation": ("mean_dice", "mean_nsd", "mean_hd95"),
 }
 VERDICT_WORDS: Final[dict[Verdict | None, str]] = {

@@ -12,7 +12,7 @@ from typing import Final
 
 from sandbox.bias_results import Bias
 from sandbox.report.definition import Method, Metric
-from sandbox.report.glossary_masks import MASK_METHODS, MASK_METRICS
+from sandbox.report.glossary_masks import FINDING_METRICS, MASK_METHODS, MASK_METRICS
 from sandbox.report.glossary_mix import MIX_METHODS, mix_methods
 from sandbox.report.glossary_tasks import TASK_METHODS, TASK_METRICS
 from sandbox.report.text import words
@@ -32,6 +32,7 @@ class MethodUse:
 METRICS: Final[Mapping[str, Metric]] = {
     **TASK_METRICS,
     **MASK_METRICS,
+    **FINDING_METRICS,
     "auroc": Metric(
         label="AUROC",
         definition=(

@@ -1,4 +1,4 @@
-"""What the metrics and methods of segmentation mean, with their sources."""
+"""What the metrics and methods of segmentation and detection mean, with their sources."""
 
 from __future__ import annotations
 
@@ -74,6 +74,53 @@ MASK_METRICS: Final[Mapping[str, Metric]] = {
         label="Recognition quality",
         definition="Matches / (matches + half of false alarms and misses), over the objects of all cases.",
         source="Kirillov et al. 2019",
+    ),
+}
+
+FINDING_METRICS: Final[Mapping[str, Metric]] = {
+    "case_auroc": Metric(
+        label="AUROC of cases",
+        definition="AUROC of cases with against cases without a lesion, by their highest finding.",
+        source="Hanley & McNeil 1982",
+    ),
+    "wafroc": Metric(
+        label="wAFROC area",
+        definition=(
+            "Probability that a lesion is rated above the highest false positive of a case without lesions, the "
+            "lesions of a case weighing 1 together; no mark is below every mark, ties are one half."
+        ),
+        source="Chakraborty 2017",
+    ),
+    "afroc": Metric(
+        label="AFROC area",
+        definition=(
+            "Probability that a lesion is rated above the highest false positive of a case without lesions; no mark is "
+            "below every mark, ties are one half."
+        ),
+        source="Chakraborty 2017",
+    ),
+    "cpm": Metric(
+        label="Competition performance metric",
+        definition=(
+            "Mean share of lesions found at 1/8, 1/4, 1/2, 1, 2, 4 and 8 false positives per case, on straight lines "
+            "between the points of the FROC curve."
+        ),
+        source="Setio et al. 2017 (LUNA16)",
+    ),
+    "froc_sensitivity": Metric(
+        label="Lesions found, per false positives per case",
+        definition=(
+            "Highest share of lesions found by a threshold with no more than this many false positives per case."
+        ),
+        source="Bunch et al. 1978",
+    ),
+    "froc_sensitivity_per_normal": Metric(
+        label="Lesions found, per false positives per normal case",
+        definition=(
+            "Highest share of lesions found by a threshold with no more than this many false positives per case "
+            "without a lesion."
+        ),
+        source="Bunch et al. 1978",
     ),
 }
 

@@ -22,6 +22,7 @@ SHOWN_BY_STRATUM: Final[dict[str, tuple[str, ...]]] = {
     "multilabel": ("macro_auroc", "label_ranking_average_precision"),
     "ordinal": ("quadratic_kappa", "exact_agreement", "within_one_agreement"),
     "measurement": ("bias", "mean_absolute_error", "concordance_correlation"),
+    "detection": ("average_precision", "wafroc", "case_auroc"),
     "segmentation": ("mean_dice", "mean_nsd", "mean_hd95"),
 }
 _COUNTS: Final = (("cases", 260), ("patients", 330))

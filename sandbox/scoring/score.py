@@ -18,6 +18,7 @@ from sandbox.results import Flow, Results
 from sandbox.scoring import acceptance, failures
 from sandbox.scoring.binary import score_binary
 from sandbox.scoring.cases import Bools, count_patients
+from sandbox.scoring.detection.task import score_detection
 from sandbox.scoring.measurement import score_measurement
 from sandbox.scoring.multiclass import score_multiclass
 from sandbox.scoring.multilabel import score_multilabel
@@ -37,6 +38,7 @@ _SCORERS: Mapping[TaskKind, Callable[[pa.Table, Protocol, str], ScoredTask]] = {
     "measurement": score_measurement,
     "triage": score_triage,
     "segmentation": score_segmentation,
+    "detection": score_detection,
 }
 
 

@@ -60,7 +60,7 @@ def labelled_cases(table: pa.Table, protocol: Protocol) -> tuple[pa.Table, int]:
         raise ScoringError(
             "no scored case has a reference standard; check the target that the protocol names"
         )
-    if protocol.output.mask is not None:
+    if protocol.output.mask is not None or protocol.output.findings is not None:
         # Made by the host from the masks; an overlap of two empty masks may be left out by rule.
         return labelled, table.num_rows - labelled.num_rows
     failed = pc.is_valid(labelled["failure"])
@@ -81,10 +81,10 @@ def labelled_cases(table: pa.Table, protocol: Protocol) -> tuple[pa.Table, int]:
 def _check_truth(known: pa.ChunkedArray, protocol: Protocol) -> None:
     """Refuse a truth that is not what the kind of task takes; null stands for no truth and is left out."""
     numbers = pc.cast(known, pa.float64())
-    if protocol.output.value is not None or protocol.output.mask is not None:
+    if protocol.output.value or protocol.output.mask or protocol.output.findings:
         if not pc.all(pc.is_finite(numbers)).as_py() and len(known):
             raise ScoringError(
-                "the reference standard of a measurement or a mask must be finite numbers or missing"
+                "the reference standard of a measurement, masks or findings must be finite numbers or missing"
             )
         return
     part = protocol.output.classes or protocol.output.grades

@@ -64,8 +64,12 @@ class TaskColumns:
         return Basis(n=self.n, positives=positives, patients=self.patients, level=level)
 
 
-def task_columns(labelled: pa.Table, protocol: Protocol) -> tuple[TaskColumns, tuple[Levels, ...]]:
+def task_columns(
+    labelled: pa.Table, protocol: Protocol, answers: tuple[str, ...] | None = None
+) -> tuple[TaskColumns, tuple[Levels, ...]]:
     """Read the labelled cases and their levels in each stratum.
+
+    ``answers`` names the columns of the answer where they are not the protocol's.
 
     Raises:
         ScoringError: a stratum's column is missing or has an unfit type.
@@ -76,7 +80,7 @@ def task_columns(labelled: pa.Table, protocol: Protocol) -> tuple[TaskColumns, t
     return (
         TaskColumns(
             truth=_matrix(labelled, truth_columns(protocol)),
-            answer=_matrix(labelled, protocol.answer_columns),
+            answer=_matrix(labelled, answers or protocol.answer_columns),
             failed=labelled["failure"].is_valid().to_numpy().astype(bool),
             patient=_codes(labelled["patient_key"]),
             repeats=repeats,

@@ -1,4 +1,4 @@
-"""Masks in answers: the agreed form, and nothing else, within the agreed number of runs."""
+"""Masks and findings in answers: the agreed form, and nothing else, within the agreed number."""
 
 import json
 
@@ -58,4 +58,40 @@ def test_the_one_line_of_the_worker_page():
 def test_what_is_no_mask_fails_the_case(mask, code):
     with pytest.raises(CaseFailed) as failed:
         read(mask)
+    assert failed.value.code == code
+
+
+FINDINGS = answer_ranges({"output": {"findings": {"most": 2, "minimum": 0, "maximum": 1}}})
+
+
+def read_findings(findings):
+    line = json.dumps({"case": "a", "answer": {"findings": findings}}).encode()
+    return parse_answer(line, "a", FINDINGS).values["findings"]
+
+
+def test_findings_come_as_one_list():
+    assert read_findings({"boxes": [], "scores": []}) == ()
+    found = read_findings({"boxes": [0, 0, 1, 1, 2.5, 3, 4, 5], "scores": [0.5, 1]})
+    assert found == (0, 0, 1, 1, 0.5, 2.5, 3, 4, 5, 1)
+
+
+@pytest.mark.parametrize(
+    ("findings", "code"),
+    [
+        ([[0, 0, 1, 1, 0.5]], FailureCode.GARBAGE),
+        ({"boxes": [0, 0, 1, 1]}, FailureCode.GARBAGE),
+        ({"boxes": [0, 0, 1], "scores": [0.5]}, FailureCode.GARBAGE),
+        ({"boxes": [0, 0, 1, True], "scores": [0.5]}, FailureCode.GARBAGE),
+        ({"boxes": [0, 0, 1, "1"], "scores": [0.5]}, FailureCode.GARBAGE),
+        ({"boxes": [[0, 0, 1, 1]], "scores": [0.5]}, FailureCode.GARBAGE),
+        ({"boxes": [0, 0, 1, 1] * 3, "scores": [0.5] * 3}, FailureCode.OUT_OF_RANGE),
+        ({"boxes": [0, 0, 0, 1], "scores": [0.5]}, FailureCode.OUT_OF_RANGE),
+        ({"boxes": [-1, 0, 1, 1], "scores": [0.5]}, FailureCode.OUT_OF_RANGE),
+        ({"boxes": [0, 0, 1, 1e6], "scores": [0.5]}, FailureCode.OUT_OF_RANGE),
+        ({"boxes": [0, 0, 1, 1], "scores": [1.5]}, FailureCode.OUT_OF_RANGE),
+    ],
+)
+def test_what_are_no_findings_fails_the_case(findings, code):
+    with pytest.raises(CaseFailed) as failed:
+        read_findings(findings)
     assert failed.value.code == code
