@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from sandbox.evidence.gap_arithmetic import gap_contradictions
+from sandbox.evidence.mix_arithmetic import mix_contradictions
 from sandbox.evidence.proportion_arithmetic import TOLERANCE, equal
 from sandbox.evidence.proportion_arithmetic import wilson as wilson
 from sandbox.evidence.task_arithmetic import task_contradictions
@@ -50,6 +51,7 @@ def _find(results: Results) -> Iterator[str]:
         yield from _analysis(analysis, results, where)
         yield from gap_contradictions(analysis, where)
         yield from task_contradictions(analysis, where)
+        yield from mix_contradictions(analysis, where)
     for where, estimate in _all_estimates(results):
         yield from _estimate(estimate, where)
     yield from _acceptance(results)

@@ -20,6 +20,7 @@ from sandbox.evidence.arithmetic import contradictions, count_checked
 from sandbox.evidence.checkpoint import Checkpoint, open_checkpoint
 from sandbox.evidence.entry import LedgerEntry, decode_entry
 from sandbox.evidence.keys import VerifierKey
+from sandbox.evidence.mix_arithmetic import mix_not_recomputed
 from sandbox.evidence.proof import verify_proof
 from sandbox.evidence.statement import RESULT_OF_VERDICT, bare, open_statement
 from sandbox.evidence.stress_arithmetic import stress_contradictions
@@ -253,7 +254,7 @@ def _results(evidence: Evidence) -> str:
     locked = evidence.the("holdout-locked").detail.get("cases")
     if locked is not None and results.flow.cases + results.flow.unlabelled > locked:
         raise DossierError("results.json counts more cases than were locked")
-    rest = not_recomputed(results)
+    rest = (*not_recomputed(results), *mix_not_recomputed(results))
     beyond = f" Not recomputed, as they rest on single answers: {', '.join(rest)}." if rest else ""
     return (
         f"{count_checked(results)} estimates agree with their own counts; Wilson intervals were recomputed."
