@@ -202,8 +202,10 @@ def _gdcm(frame: IntegerArray, syntax: str, bits: int, signed: int, colour: bool
     # The image must belong to a writer: gdcm counts references, and a bare gdcm.Image ends the process.
     writer = gdcm.ImageWriter()
     picture = writer.GetImage()
-    picture.SetNumberOfDimensions(2)
-    picture.SetDimensions((frame.shape[1], frame.shape[0], 1))
+    # gdcm does not take an odd number of bytes; a second frame of the same pixels makes it even.
+    copies = 1 + frame.nbytes % 2
+    picture.SetNumberOfDimensions(1 + copies)
+    picture.SetDimensions((frame.shape[1], frame.shape[0], copies))
     kind = gdcm.PhotometricInterpretation.RGB if colour else gdcm.PhotometricInterpretation.MONOCHROME2
     picture.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(kind))
     picture.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.ImplicitVRLittleEndian))
@@ -212,7 +214,7 @@ def _gdcm(frame: IntegerArray, syntax: str, bits: int, signed: int, colour: bool
     if colour:
         picture.SetPlanarConfiguration(0)
     element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetByteStringValue(frame.astype(frame.dtype.newbyteorder("<"), copy=False).tobytes())
+    element.SetByteStringValue(frame.astype(frame.dtype.newbyteorder("<"), copy=False).tobytes() * copies)
     picture.SetDataElement(element)
     converter = gdcm.ImageChangeTransferSyntax()
     converter.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
@@ -221,7 +223,7 @@ def _gdcm(frame: IntegerArray, syntax: str, bits: int, signed: int, colour: bool
     if converter.Change():
         output = converter.GetOutput()
         fragments = output.GetDataElement().GetSequenceOfFragments()
-    if fragments is None or fragments.GetNumberOfFragments() != 1:
+    if fragments is None or fragments.GetNumberOfFragments() != copies:
         raise NotApplicableError("the JPEG lossless encoder does not take this image")
     stream = fragments.GetFragment(0).GetByteValue().GetBuffer().encode("utf-8", "surrogateescape")
     return bytes(stream)

@@ -34,7 +34,7 @@ def body(rows: int = 96, columns: int = 80, seed: int = 0) -> np.ndarray:
     return np.clip(inside * (0.55 + 0.25 * np.cos(7 * down) * np.sin(5 * right) + texture), 0, 1)
 
 
-def _file(modality: str, array: np.ndarray, number: int, **extra: object) -> bytes:
+def dicom_file(modality: str, array: np.ndarray, number: int, **extra: object) -> bytes:
     data = Dataset()
     data.SOPClassUID, data.Modality = UID(_CLASSES[modality]), modality
     data.StudyInstanceUID, data.SeriesInstanceUID, data.FrameOfReferenceUID = "1.2.3.1", "1.2.3.2", "1.2.3.3"
@@ -72,7 +72,7 @@ def case(modality: str, *, slices: int = 0) -> Files:
         for number in range(1, (slices or 12) + 1):
             values = -1000 + 1150 * body(seed=number) * (0.7 + 0.3 * np.cos(number))
             stored = np.rint(values + 1024).astype(np.uint16)
-            content = _file(
+            content = dicom_file(
                 "CT", stored, number,
                 BitsStored=12, HighBit=11, RescaleSlope="1", RescaleIntercept="-1024", RescaleType="HU",
                 PixelSpacing=["0.8", "0.8"], SliceThickness="1", ImagePositionPatient=[0, 0, float(number)],
@@ -83,22 +83,24 @@ def case(modality: str, *, slices: int = 0) -> Files:
     if modality == "MR":
         stored = np.rint(900 * body()).astype(np.uint16)
         extra = {"PixelSpacing": ["1", "1"], "EchoTime": "30", "RepetitionTime": "500", "WindowCenter": "450"}
-        content = _file("MR", stored, 1, BitsStored=12, HighBit=11, WindowWidth="900", **extra)
+        content = dicom_file("MR", stored, 1, BitsStored=12, HighBit=11, WindowWidth="900", **extra)
     elif modality == "CR":
         stored = np.rint(200 + 3500 * body()).astype(np.uint16)
         extra = {"ImagerPixelSpacing": ["0.2", "0.2"], "BodyPartExamined": "CHEST", "ViewPosition": "PA"}
-        content = _file(
+        content = dicom_file(
             "CR", stored, 1, BitsStored=12, HighBit=11, WindowCenter="2048", WindowWidth="4096", **extra
         )
     elif modality == "US":
         grey = np.rint(220 * body(192, 320)).astype(np.uint8)
-        content = _file("US", np.repeat(grey[..., None], 3, axis=2), 1)
+        content = dicom_file("US", np.repeat(grey[..., None], 3, axis=2), 1)
     elif modality == "PT":
         stored = np.rint(20000 * body()).astype(np.int16)
-        content = _file("PT", stored, 1, RescaleSlope="0.37", RescaleIntercept="0", PixelSpacing=["4", "4"])
+        content = dicom_file(
+            "PT", stored, 1, RescaleSlope="0.37", RescaleIntercept="0", PixelSpacing=["4", "4"]
+        )
     else:
         colour = np.stack([220 * body(seed=1), 150 * body(seed=2), 130 * body(seed=3)], axis=2)
-        content = _file("XC", np.rint(colour + 20).astype(np.uint8), 1)
+        content = dicom_file("XC", np.rint(colour + 20).astype(np.uint8), 1)
     return [("000001.dcm", content)]
 
 

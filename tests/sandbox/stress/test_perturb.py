@@ -113,6 +113,13 @@ def test_every_lossless_transfer_syntax_is_really_used_and_colour_survives() -> 
     assert len(seen) == 9
 
 
+@pytest.mark.parametrize("name", [n for n in CHANGING if registry()[n].family == "DICOM lossless"])
+def test_an_odd_number_of_pixels_is_written_too(name: str) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (63, 65), dtype=np.uint8)
+    files = [("1.dcm", cases.dicom_file("CR", pixels, 1))]
+    assert np.array_equal(cases.values(cases.perturbed(files, name, 1))[0], pixels)
+
+
 @pytest.mark.parametrize("name", CHANGING)
 def test_attributes_say_what_the_pixel_data_are(name: str) -> None:
     for modality in _applicable(name):
