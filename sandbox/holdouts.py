@@ -10,6 +10,7 @@ Files of one hold-out, below ``holdouts/<name>/``::
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
@@ -34,6 +35,7 @@ from sandbox.workspace import Workspace, checked_name, entry, open_ledger, secre
 __all__ = ["Draft", "draft", "ingest", "partition", "truth"]
 Progress = Callable[[int, int | None], None]
 ProgressBar = Callable[[str], AbstractContextManager[Progress]]
+_REASON = re.compile(r"[a-z][a-z0-9_-]{0,47}")
 _MOST_SAMPLED = 12
 """Images read for burned-in text at a lock: one for each of the most frequent devices and sizes."""
 
@@ -291,12 +293,22 @@ def retire(workspace: Workspace, name: str, reason: str) -> LockedHoldout:
         reason: a short code such as ``worn`` or ``replaced``.
 
     Raises:
-        UsageError: there is no such locked version.
+        UsageError: there is no such locked version, ``reason`` is no short code, or it was retired for another.
         ActorError: who acts is no custodian, or the policy wants a second person.
     """
+    if not _REASON.fullmatch(reason):
+        raise UsageError(
+            "A reason is a short lower-case code such as worn, replaced or consent-withdrawn: it stays in the ledger."
+        )
     locked = open_holdout(workspace, name)
     with open_ledger(workspace) as ledger:
-        if not ledger.find(kind="holdout-retired", holdout=locked.name, version=locked.version):
+        known = ledger.find(kind="holdout-retired", holdout=locked.name, version=locked.version)
+        if known and known[-1].subject["reason"] != reason:
+            raise UsageError(
+                f"{locked.name} version {locked.version} was retired already, with the reason "
+                f"{known[-1].subject['reason']}."
+            )
+        if not known:
             subject = {
                 "holdout": locked.name,
                 "version": locked.version,

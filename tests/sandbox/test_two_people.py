@@ -108,6 +108,22 @@ def test_a_hold_out_is_retired_by_two(site, monkeypatch):
     assert entries(site, "holdout-retired")[-1].actor == "carl"
 
 
+def test_a_hold_out_is_retired_once_for_one_reason(site, monkeypatch, capsys):
+    from types import SimpleNamespace
+
+    from sandbox import holdouts
+
+    site.policy_path.write_text(site.policy_path.read_text().replace("- retire\n", ""))
+    locked = SimpleNamespace(name="cxr", version="1", root="ab" * 32)
+    monkeypatch.setattr(holdouts, "open_holdout", lambda *_: locked)
+    retire = ["holdout", "retire", "cxr", "--reason"]
+    assert main([*retire, "Mr Smith objected"]) == 2
+    assert [main([*retire, "worn"]), main([*retire, "worn"]), main([*retire, "replaced"])] == [0, 0, 2]
+    assert "with the reason worn" in capsys.readouterr().err
+    (entered,) = entries(site, "holdout-retired")
+    assert entered.subject["reason"] == "worn"
+
+
 @pytest.mark.parametrize("role", ["vendor", "regulator", "witness"])
 def test_other_roles_propose_nothing(site, role):
     site.policy_path.write_text(site.policy_path.read_text().replace("- actor\n", ""))
