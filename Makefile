@@ -5,7 +5,7 @@
 PROCTOR := .venv/bin/proctor
 UV := .venv/bin/uv
 
-.PHONY: demo test hostile attacks lint lock clean
+.PHONY: demo test hostile attacks coverage lint lock clean
 
 demo: .venv/.runtime
 	@setup/machine.sh
@@ -24,6 +24,10 @@ hostile: .venv/.development
 # Attacks on a hold-out through what is released, at the sizes of the publications, and what each attacker gained.
 attacks: .venv/.development
 	@PROCTOR_ATTACK_SIZE=full .venv/bin/python -m pytest -q tests/attacks $(ARGS)
+
+# How often nominal 95 % intervals hold the truth, by simulation; RUNS=<number> of each design.
+coverage: .venv/.development
+	@PYTHONPATH=. .venv/bin/python tests/coverage/simulate.py $(RUNS)
 
 lint: .venv/.development
 	.venv/bin/ruff check .
