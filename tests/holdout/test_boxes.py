@@ -19,7 +19,7 @@ def test_rows_and_cells_give_the_same_boxes():
 
 @pytest.mark.parametrize("text", ["1 2 3", "1 2 1 4", "a b c d", "-1 0 1 1", "0 0 inf 1", "0 0 nan 1", ";"])
 def test_what_is_no_box_is_refused(text):
-    with pytest.raises(ValueError, match="box|float"):
+    with pytest.raises(ValueError, match=r"box|float"):
         read_boxes(text)
 
 
