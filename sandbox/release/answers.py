@@ -49,6 +49,7 @@ class Question:
         scope: name of the predictions.
         evaluation, folder: whose answer it is, and where its scored cases lie.
         memory: file in which a mechanism keeps its state for this vendor and hold-out version.
+        told_before: whether this mechanism's answers were issued to this vendor, so that the file must be there.
         folders: folder of any evaluation by id, for the ladder's comparison with the best one.
         claims: what the vendor registered before the run, None without.
     """
@@ -59,6 +60,7 @@ class Question:
     evaluation: str
     folder: Path
     memory: Path
+    told_before: bool
     folders: Path
     claims: Claims | None
     selection: Selection
@@ -207,11 +209,13 @@ def _losses(folder: Path, results: Results) -> Any:
 def _remembered(question: Question) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(question.memory.read_bytes())
-    except FileNotFoundError:
-        return {"state": None, "answers": {}}
     except (OSError, ValueError) as error:
+        # Without its memory a mechanism would draw fresh noise and begin a fresh budget.
+        if isinstance(error, FileNotFoundError) and not question.told_before:
+            return {"state": None, "answers": {}}
         raise ReleaseError(
-            f"{question.memory} cannot be read, so nobody can say what this mechanism answered before. Restore it."
+            f"{question.memory} cannot be read, so nobody can say what this mechanism answered before. Restore it "
+            "from a backup of the workspace."
         ) from error
     return found
 

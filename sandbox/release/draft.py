@@ -116,6 +116,10 @@ def make_draft(
             / "releases"
             / "memory"
             / f"{item.holdout}.{item.version}.{item.vendor}.{mechanism}",
+            told_before=any(
+                charge.vendor == item.vendor and f"/{mechanism}/" in charge.path
+                for charge in charges(earlier)
+            ),
             folders=item.folder.parent,
             claims=claims,
             selection=selection(patterns),

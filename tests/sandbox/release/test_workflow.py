@@ -432,6 +432,16 @@ def test_thresholdout_answers_an_evaluation_once(site, tmp_path, monkeypatch):
     assert json.loads(memory.read_bytes())["state"]["queries"] == 1
 
 
+def test_a_mechanism_that_lost_its_memory_answers_nothing_more(site):
+    release(site, evaluate(site, "acme", skill=0.5, seed=1), mechanism="ladder")
+    (memory,) = (site.home / "releases" / "memory").iterdir()
+    memory.unlink()
+    second = evaluate(site, "acme", skill=0.1, seed=2)
+    with pytest.raises(ReleaseError, match="nobody can say what this mechanism answered"):
+        workflow.request(site, second, mechanism="ladder")
+    assert workflow.request(site, evaluate(site, "bolt", seed=3), mechanism="ladder").state == "requested"
+
+
 def test_the_ladder_tells_a_loser_only_what_was_known(site):
     best = evaluate(site, "acme", skill=0.5, seed=1)
     worse = evaluate(site, "acme", skill=0.1, seed=2)
