@@ -76,7 +76,8 @@ def _unchanged(cell: StressCell, refused: int, lost: int, margins: Margins) -> J
     largest = cell.largest_difference or 0.0
     if cell.different == 0:
         return "equal", f"All {cell.cases} answers are the clean ones."
-    words = f"{cell.different} of {cell.cases} answers differ, by {largest:.3g} at most"
+    words = f"{cell.different} of {cell.cases} answers differ"
+    words = f"{words}, by {largest:.3g} at most" if largest else words
     if largest == 0 and lost and lost <= refused:
         return "refused", f"{lost} were declined; all other answers are the clean ones."
     if lost:

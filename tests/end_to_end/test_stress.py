@@ -1,0 +1,159 @@
+"""Stress tests in an evaluation, through the real commands: planned, put, killed and resumed, scored, shown, proven."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from runners.images import build_image, save_image
+from sandbox.commands.main import main
+from sandbox.evaluation import evaluations
+from sandbox.evidence.verification import verify_dossier
+from sandbox.stress_results import from_json
+from sandbox.workspace import open_ledger, open_workspace
+from tests.end_to_end.conftest import PROTOCOL, VENDORS
+
+DOCKERFILE = b"""FROM proctor/base
+COPY recogniser.py table.json /vendor/
+USER 65532:65532
+ENTRYPOINT ["python3", "-u", "/vendor/recogniser.py"]
+"""
+STRESS = """
+stress:
+  patients: 24
+  perturbations:
+    - {name: dr_gamma, severities: [1, 5]}
+    - {name: as_implicit_little_endian}
+    - {name: header_of_another_patient}
+    - {name: side_marker_on_positives, severities: [3]}
+    - {name: constant, severities: [3]}
+    - {name: zero_byte}
+    - {name: ct_dose, severities: [1]}
+    - {name: repeat_fresh_container}
+"""
+ASKS_EACH = 10
+
+
+@pytest.fixture
+def stressed(site, engine, tmp_path):
+    """The site with a protocol that stresses, and a container that recognises its pixels."""
+    site.protocol.with_name("stress.yaml").write_text(PROTOCOL + STRESS)
+    scores = {pixels: 0.9 if label else 0.1 for pixels, label in site.labels.items()}
+    files = {
+        "Dockerfile": DOCKERFILE,
+        "recogniser.py": (VENDORS / "recogniser.py").read_bytes(),
+        "table.json": json.dumps({"scores": scores, "seconds": 0.02}, sort_keys=True).encode(),
+    }
+    image = build_image(engine, "proctor/test-recogniser", files)
+    archive = save_image(engine, image, tmp_path / "recogniser.tar")
+    protocol = site.protocol.with_name("stress.yaml")
+    assert main(["-q", "submission", "admit", str(archive), "--vendor", "recogniser"]) == 0
+    assert main(["-q", "protocol", "register", str(protocol)]) == 0
+    return ["evaluate", "--holdout", "cxr", "--submission", "recogniser", "--protocol", str(protocol)]
+
+
+def only_evaluation(home):
+    (found,) = evaluations(open_workspace(home))
+    return found
+
+
+def wait_for_asks(home, number):
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        journals = list((home / "evaluations").glob("*/stress.jsonl"))
+        if journals and journals[0].read_bytes().count(b"\n") >= number:
+            return
+        time.sleep(0.02)
+    pytest.fail("the stressed asks did not begin")
+
+
+def test_each_expectation_is_judged_shown_and_proven(site, stressed, tmp_path):
+    assert main(["-q", *stressed]) == 0
+    item = only_evaluation(site.home)
+    found = from_json((item.folder / "stress.json").read_bytes())
+    assert (found.patients, found.positives + found.negatives) == (24, 24)
+    verdicts = {test.name: test.verdict for test in found.tests}
+    assert verdicts == {
+        "clean": "equal",
+        "dr_gamma": "outside",
+        "as_implicit_little_endian": "equal",
+        "header_of_another_patient": "equal",
+        "side_marker_on_positives": "outside",
+        "constant": "answered_nonsense",
+        "zero_byte": "refused",
+        "ct_dose": "not_applicable",
+        "repeat_fresh_container": "equal",
+    }
+    assert found.test("dr_gamma").breaks_at == 1
+    # Every perturbation is put to both classes; of this one only positive cases count.
+    marked = found.test("side_marker_on_positives").cells[0]
+    assert (marked.cases, marked.positives, marked.not_put) == (
+        found.positives,
+        found.positives,
+        found.negatives,
+    )
+
+    report = item.folder / "report.html"
+    assert main(["-q", "report", item.id]) == 0
+    page = report.read_text()
+    assert 'id="stress"' in page
+    assert "What breaks first" in page
+    assert "was not examined" not in page
+    dossier = tmp_path / "dossier.zip"
+    assert main(["-q", "dossier", item.id, "-o", str(dossier)]) == 0
+    checks = {
+        check.name: check
+        for check in verify_dossier(dossier, trusted_key=open_workspace(site.home).verifier_key)
+    }
+    assert all(check.held for check in checks.values())
+    assert "Tango intervals" in checks["stress"].sentence
+
+    with open_ledger(open_workspace(site.home)) as ledger:
+        opened = [
+            entry.detail["purpose"] for entry in ledger.find(kind="reference-opened", evaluation=item.id)
+        ]
+        used = [entry.detail for entry in ledger.find(kind="holdout-accessed", evaluation=item.id)]
+    assert opened == ["stress-planning", "scoring"]
+    # What the perturbation does not apply to was never put to the container.
+    assert used == [
+        {"cases": len(site.labels), "purpose": "evaluation"},
+        {"asks": (ASKS_EACH - 1) * 24, "cases": 24, "purpose": "stress"},
+    ]
+
+
+def test_a_run_killed_among_the_stressed_asks_ends_with_the_same_bytes(site, stressed, tmp_path, monkeypatch):
+    undisturbed = tmp_path / "undisturbed"
+    shutil.copytree(site.home, undisturbed)
+    run = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "-q", *stressed],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    wait_for_asks(site.home, 20)
+    run.send_signal(signal.SIGKILL)
+    run.wait(timeout=30)
+    journal = next((site.home / "evaluations").glob("*/stress.jsonl"))
+    before = journal.read_bytes()
+    before = before[: before.rfind(b"\n") + 1]
+    assert main(["-q", *stressed]) == 0
+    resumed = only_evaluation(site.home)
+    assert journal.read_bytes().startswith(before)
+    tokens = [json.loads(line)["case_id"] for line in journal.read_bytes().splitlines()]
+    assert len(tokens) == len(set(tokens)) == ASKS_EACH * 24
+
+    monkeypatch.setenv("PROCTOR_HOME", str(undisturbed))
+    assert main(["-q", *stressed]) == 0
+    straight = only_evaluation(undisturbed)
+    assert resumed.id == straight.id
+    for name in ("predictions.parquet", "results.json", "stress.parquet", "stress.json"):
+        assert (resumed.folder / name).read_bytes() == (straight.folder / name).read_bytes(), name
+    assert pq.read_table(resumed.folder / "stress.parquet").num_rows == ASKS_EACH * 24
+    assert not (resumed.folder / "work").exists()
+    with open_ledger(open_workspace(site.home)) as ledger:
+        used = ledger.find(kind="holdout-accessed", evaluation=resumed.id)
+    assert sum(entry.detail.get("asks", 0) for entry in used) == (ASKS_EACH - 1) * 24

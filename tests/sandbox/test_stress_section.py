@@ -1,0 +1,120 @@
+"""The section ``stress`` of a protocol: what is registered, what is refused with its line, what it never changes."""
+
+import pytest
+
+from sandbox import protocols
+from sandbox.errors import ProtocolError
+from sandbox.protocol import load_protocol
+from sandbox.stress import suites
+from sandbox.workspace import create
+
+PROTOCOL = """\
+proctor: protocol/1
+name: stressed
+title: A protocol with stress
+task: {kind: binary, target: opacity, unit: image}
+operating_points: [{name: default, threshold: 0.5}]
+"""
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a protocol with a section and return its path."""
+
+    def write(section, text=PROTOCOL):
+        path = tmp_path / "protocol.yaml"
+        path.write_text(text + section)
+        return path
+
+    return write
+
+
+def test_what_is_registered_names_every_severity_and_its_expectation(written):
+    protocol = load_protocol(
+        written(
+            "stress: {patients: 40, perturbations: [{name: dr_gamma, severities: [1, 5]}, {name: zero_byte}]}\n"
+        )
+    )
+    assert protocol.document["stress"] == {
+        "suite": None,
+        "patients": 40,
+        "seed": 1,
+        "margins": {"auroc": 0.05, "sensitivity": 0.1, "specificity": 0.1, "score": 0.1},
+        "level": 0.95,
+        "tests": [
+            {
+                "name": "dr_gamma",
+                "severities": [1, 5],
+                "labels": ["1.15 gamma", "2.5 gamma"],
+                "expectation": "may change within a margin",
+                "readout": "paired difference",
+            },
+            {
+                "name": "zero_byte",
+                "severities": [1],
+                "labels": ["empty"],
+                "expectation": "must refuse",
+                "readout": "paired difference",
+            },
+        ],
+    }
+
+
+def test_a_protocol_without_the_section_keeps_its_document(written):
+    assert "stress" not in load_protocol(written("")).document
+
+
+def test_the_sample_follows_from_the_width_wanted(written):
+    section = "stress: {suite: dr, wanted: {half_width: 0.1, discordant: 0.2}}\n"
+    # 1.96^2 x 0.2 / 0.1^2 = 76.8 of each class.
+    assert load_protocol(written(section)).stress.sample == 154
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("stress: {suite: none-such, patients: 20}", "protocol.yaml:6: stress.suite: there is no such suite"),
+        ("stress: {suite: dr}", "protocol.yaml:6: stress: give either patients or wanted"),
+        ("stress: {patients: 20}", "protocol.yaml:6: stress: give either suite or perturbations"),
+        (
+            "stress:\n  patients: 20\n  perturbations:\n    - {name: dr_gama}",
+            "protocol.yaml:9: stress.perturbations[0]: There is no such perturbation; did you mean dr_gamma?",
+        ),
+        (
+            "stress:\n  patients: 20\n  perturbations:\n    - {name: zero_byte, severities: [2]}",
+            "protocol.yaml:9: stress.perturbations[0]: zero_byte has severities 1 to 1",
+        ),
+        (
+            "stress:\n  patients: 20\n  perturbations: [{name: noise}, {name: noise}]",
+            "protocol.yaml:8: stress.perturbations[1].name: is named twice",
+        ),
+        ("stress: {suite: dr, patients: 100000}", "protocol.yaml:6: stress: means"),
+    ],
+)
+def test_mistakes_name_the_line(written, section, message):
+    with pytest.raises(ProtocolError) as error:
+        load_protocol(written(section + "\n"))
+    assert message in str(error.value)
+
+
+def test_other_tasks_than_binary_are_told_so(written):
+    text = PROTOCOL.replace("kind: binary", "kind: measurement").partition("operating_points")[0]
+    text += "output: {value: {minimum: 0, maximum: 9, levels: 10, unit: mm}}\n"
+    with pytest.raises(ProtocolError, match="stress: is for binary targets for now"):
+        load_protocol(written("stress: {suite: dr, patients: 20}\n", text))
+
+
+def test_another_suite_of_a_later_version_does_not_change_what_is_registered(written, tmp_path, monkeypatch):
+    workspace = create(tmp_path / "home")
+    path = written("stress: {suite: dr, patients: 20}\n")
+    registered = protocols.register(workspace, path)
+    later = tmp_path / "suites"
+    later.mkdir()
+    text = (suites.SHIPPED / "dr.yaml").read_text().partition("tests:")[0]
+    (later / "dr.yaml").write_text(text + "tests: [{perturbation: dr_gamma}]\n")
+    monkeypatch.setattr(suites, "SHIPPED", later)
+    (found,) = protocols.protocols(workspace)
+    assert found.digest == registered.digest
+    assert len(found.protocol.stress.tests) > 50
+    # The file now stands for another list: it has to be registered anew.
+    assert load_protocol(path).digest != registered.digest
