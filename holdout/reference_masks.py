@@ -1,7 +1,8 @@
 """Mask files as truth: read once, checked against the image they are about, and kept as run lengths.
 
-A mask file is a PNG of its image's own size. Every value but 0 is inside. A file with more than two values is refused:
-which of them is meant would be a guess.
+A mask file is a PNG of its image's own size, or a binary DICOM Segmentation that names its image as a source. Every
+value but 0 is inside. A file with more than two values, or several segments, is refused: which of them is meant would
+be a guess.
 The run lengths are sealed with the rest of the reference standard, and the files are not needed afterwards.
 
 Mask files are foreign bytes: they are parsed in child processes with limits.
@@ -15,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from holdout.bounded import BoundedPool, Failure
 from holdout.case_truth import CaseTruth
@@ -136,22 +138,19 @@ def _read(file: MaskFile) -> tuple[int, ...] | str:
     """Numbers of the mask's runs, or why there are none; runs in a child process."""
     content = (Path(file.folder) / file.name).read_bytes()
     try:
-        runs = read_plane(content, (file.rows, file.columns))
+        runs = read_plane(content, (file.rows, file.columns), file.case)
     except ImageDefect as error:
         return str(error)
     return runs.numbers
 
 
-def read_plane(content: bytes, shape: tuple[int, int]) -> Runs:
-    """Read a mask of one plane.
+def read_plane(content: bytes, shape: tuple[int, int], sop_instance_uid: str) -> Runs:
+    """Read a mask of one plane, drawn on the image ``sop_instance_uid``.
 
     Raises:
         ImageDefect: it is no mask, or not one of this shape (rows, columns).
     """
-    pixels = read_image(content, colour=False)
-    if not isinstance(pixels, NativePixels):
-        raise ImageDefect("is a JPEG image: lossy coding leaves other values at the border of a mask")
-    array = pixels.array
+    array = _plane(content, sop_instance_uid)
     if array.shape != shape:
         raise ImageDefect(
             f"has {array.shape[0]} rows and {array.shape[1]} columns, its image {shape[0]} and {shape[1]}"
@@ -159,3 +158,15 @@ def read_plane(content: bytes, shape: tuple[int, int]) -> Runs:
     if np.unique(array[array != 0]).size > 1:
         raise ImageDefect("has more than two values: which of them is meant is not known")
     return encode(array != 0)
+
+
+def _plane(content: bytes, sop_instance_uid: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    if content[128:132] == b"DICM":
+        # Half a second to import, which only children that meet such a file must wait.
+        from holdout.reference_segmentation import segment_plane
+
+        return segment_plane(content, sop_instance_uid)
+    pixels = read_image(content, colour=False)
+    if not isinstance(pixels, NativePixels):
+        raise ImageDefect("is a JPEG image: lossy coding leaves other values at the border of a mask")
+    return pixels.array
