@@ -44,10 +44,6 @@ class Account:
         """Bits that may still be released to this vendor."""
         return max(0.0, min(self.budget - self.spent, self.pooled_budget - self.pooled_spent))
 
-    def pays(self, bits: float) -> bool:
-        """Whether a release of ``bits`` can be paid."""
-        return self.spent + bits <= self.budget and self.pooled_spent + bits <= self.pooled_budget
-
 
 def cost(fields: Iterable[ReleasedField]) -> float:
     """Bits of ``fields``, withheld ones included: that a number is withheld is an answer too."""

@@ -112,22 +112,6 @@ def parameter_free(
     return _answer(state, submission, float(losses.mean()), margin=margin, grid=Fraction(1, n))
 
 
-def with_margin(
-    state: LadderState, *, submission: str, loss: float, margin: float, grid: Fraction
-) -> tuple[LadderState, LadderAnswer]:
-    """Ladder for a loss that is no mean over cases, such as 1 - AUROC.
-
-    ``margin`` is then the standard error of the paired difference from the best (DeLong or bootstrap), in the
-    place of s / sqrt(n); the published guarantee is for means over cases only.
-
-    Raises:
-        ReuseError: the loss is not in [0, 1], or the margin is negative.
-    """
-    if not margin >= 0:
-        raise ReuseError("the ladder's margin must be at least 0")
-    return _answer(state, submission, loss, margin=margin, grid=grid)
-
-
 def _answer(
     state: LadderState, submission: str, loss: float, *, margin: float, grid: Fraction
 ) -> tuple[LadderState, LadderAnswer]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.reuse.errors import ReuseError
-from sandbox.reuse.ladder import LadderState, fixed_step, ladder_state, parameter_free, with_margin
+from sandbox.reuse.ladder import LadderState, fixed_step, ladder_state, parameter_free
 
 STEP = Fraction(1, 20)
 
@@ -45,12 +45,6 @@ def test_parameter_free_asks_for_one_standard_error():
     state, answer = parameter_free(state, submission="c", losses=better, best_losses=first)
     assert answer.improved
     assert state.holder == "c"
-
-
-def test_a_loss_that_is_no_mean_takes_its_own_margin():
-    state, _ = with_margin(LadderState(), submission="a", loss=0.2, margin=0.03, grid=Fraction(1, 100))
-    state, answer = with_margin(state, submission="b", loss=0.18, margin=0.03, grid=Fraction(1, 100))
-    assert (answer.improved, answer.best) == (False, 0.2)
 
 
 def test_state_survives_its_plain_form():
