@@ -1,10 +1,10 @@
-"""``proctor compare``, ``compare-readers`` and ``reader-truth``: evaluations against each other and against readers."""
+"""``proctor compare`` and ``compare-readers``: evaluations against each other and against readers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -79,7 +79,7 @@ def compare(
         workspace, loaded, endpoints, margin=margin, sequence=fixed_sequence, level=level, replicates=2000
     )
     sections = _sections(found)
-    _publish(sections, f"Comparison of {', '.join(found.names)}", output, to_plain(found, "comparison"))
+    publish(sections, f"Comparison of {', '.join(found.names)}", output, to_plain(found, "comparison"))
     if margin is None:
         return 0
     first = [pair for pair in found.pairs if pair.first == found.names[0]]
@@ -122,19 +122,19 @@ def compare_readers(
             columns=("reader", "AUROC", "algorithm minus reader", "low", "high"),
             rows=(
                 *(
-                    (name, *map(_number, (each.value, each.difference, each.low, each.high)))
+                    (name, *map(number, (each.value, each.difference, each.low, each.high)))
                     for name, each in zip(found.readers, item.result.readers, strict=True)
                 ),
                 (
                     "all readers, as a sample",
-                    _number(item.result.readers_mean),
-                    _number(item.result.value),
-                    _number(item.result.low),
-                    _number(item.result.high),
+                    number(item.result.readers_mean),
+                    number(item.result.value),
+                    number(item.result.low),
+                    number(item.result.high),
                 ),
             ),
             notes=(
-                f"Algorithm {_number(item.result.algorithm)}; p {_p(item.result.p)}, degrees of freedom "
+                f"Algorithm {number(item.result.algorithm)}; p {_p(item.result.p)}, degrees of freedom "
                 f"{'infinite' if item.result.degrees is None else format(item.result.degrees, '.1f')}; "
                 f"{item.result.cases} cases of {item.result.patients} patients; {item.result.method}."
                 + (f" Verdict: {item.verdict.replace('_', ' ')}." if item.verdict else ""),
@@ -153,9 +153,9 @@ def compare_readers(
                     (
                         found.conditions[each.first],
                         found.conditions[each.second],
-                        _number(each.value),
-                        _number(each.low),
-                        _number(each.high),
+                        number(each.value),
+                        number(each.low),
+                        number(each.high),
                         _p(each.p),
                     )
                     for each in result.differences
@@ -163,107 +163,8 @@ def compare_readers(
                 notes=(f"{result.method}; readers and cases random.", *result.notes),
             )
         )
-    _publish(sections, f"{found.vendor} against readers", output, to_plain(found, "readers"), found.notes)
+    publish(sections, f"{found.vendor} against readers", output, to_plain(found, "readers"), found.notes)
     return 0 if margin is None else verdict_code([item.verdict for item in found.against])
-
-
-def reader_truth(
-    evaluation: Annotated[str, typer.Argument(help="Id, or its beginning, of a finished evaluation.")],
-    readings: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV with case_id, reader and score (0 or 1) of several readers.", metavar="READERS.csv"
-        ),
-    ] = None,
-    rule: Annotated[
-        Literal["majority", "unanimous", "any"], typer.Option(help="How calls become a consensus.")
-    ] = "majority",
-    error_rate: Annotated[
-        list[float] | None,
-        typer.Option(
-            help="Share of the reference's labels that may be wrong; may be repeated.", min=0, max=0.49
-        ),
-    ] = None,
-    point: Annotated[
-        str | None, typer.Option(help="Operating point for rates; the protocol's first.")
-    ] = None,
-    level: _Level = 0.95,
-    output: _Output = None,
-) -> None:
-    """How far does a result depend on its truth? Readers as truth, their agreement, wrong labels.
-
-    For each stated error rate two values: with errors that do not depend on the algorithm, and the lowest and
-    highest that so many wrong labels could make. With readers: each as truth, the consensus without each, and the
-    noise ceiling, which is what a member of the panel reaches. The look enters the ledger.
-
-    \b
-      proctor reader-truth 3fa1 --error-rate 0.02 --error-rate 0.1 --error-rate 0.2
-      proctor reader-truth 3fa1 --readings readers.csv --rule majority
-    """
-    from sandbox.commands.tables_page import Section
-    from sandbox.errors import UsageError
-    from sandbox.records import to_plain
-    from sandbox.truth_study import study_truth
-
-    if readings is None and not error_rate:
-        raise UsageError("Give --readings, or at least one --error-rate.")
-    found = study_truth(
-        open_workspace(default_home()),
-        evaluation,
-        readings,
-        rates=error_rate or (),
-        rule=rule,
-        point=point,
-        level=level,
-    )
-    sections = [
-        Section(
-            heading=f"{band.metric} if labels are wrong; seen {_number(band.seen)}",
-            columns=("wrong labels", "independent errors", "lowest", "highest"),
-            rows=tuple(
-                (
-                    f"{each.error_rate:.1%}",
-                    _number(each.independent),
-                    _number(each.lowest),
-                    _number(each.highest),
-                )
-                for each in band.rates
-            ),
-        )
-        for band in found.bands
-    ]
-    if found.agreement:
-        sections.append(
-            Section(
-                heading="Agreement of the readers",
-                columns=("coefficient", "value", "low", "high", "cases"),
-                rows=tuple(
-                    (each.coefficient, _number(each.value), _number(each.low), _number(each.high), each.cases)
-                    for each in found.agreement
-                ),
-            )
-        )
-    sections += [
-        Section(
-            heading=f"{item.metric} by choice of truth",
-            columns=("truth", "value", "low", "high", "n"),
-            rows=tuple(
-                (name, _number(each.value), _number(each.low), _number(each.high), each.n)
-                for name, each in (
-                    (f"consensus by {found.rule}", item.consensus),
-                    *((each.truth, each.estimate) for each in (*item.each_reader, *item.leave_one_out)),
-                )
-            ),
-            notes=()
-            if item.ceiling is None
-            else (
-                f"Noise ceiling: a reader reaches {_number(item.ceiling.lower)} against the others and "
-                f"{_number(item.ceiling.upper)} against all. {item.undecided} cases are undecided.",
-            ),
-        )
-        for item in found.by_truth
-    ]
-    _publish(sections, f"{found.vendor} under uncertain truth", output, to_plain(found, "truth"), found.notes)
 
 
 def verdict_code(verdicts: Sequence[Inferiority | None]) -> int:
@@ -273,9 +174,10 @@ def verdict_code(verdicts: Sequence[Inferiority | None]) -> int:
     return 5 if "cannot_tell" in verdicts or None in verdicts else 0
 
 
-def _publish(
+def publish(
     sections: Sequence[Section], title: str, output: Path | None, data: object, notes: Sequence[str] = ()
 ) -> None:
+    """Show tables, and write them as a page when asked."""
     from sandbox.commands.tables_page import write_page
 
     if output is not None:
@@ -321,7 +223,7 @@ def _ranking_section(ranking: Ranking) -> Section:
         rows=tuple(
             (
                 rank.name,
-                _number(rank.value),
+                number(rank.value),
                 f"{rank.rank:g}",
                 f"{rank.low:g}",
                 f"{rank.high:g}",
@@ -368,18 +270,19 @@ def _pair_row(pair: ComparedPair) -> tuple[object, ...]:
     p = pair.p_adjusted if pair.p_adjusted is not None else found.p
     return (
         *head,
-        _number(found.first),
-        _number(found.second),
-        _number(found.value),
-        _number(found.low),
-        _number(found.high),
+        number(found.first),
+        number(found.second),
+        number(found.value),
+        number(found.low),
+        number(found.high),
         _p(p) + (" (Holm)" if pair.p_adjusted is not None else ""),
         found.n,
         (pair.verdict or "").replace("_", " "),
     )
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """Write a value with three decimals, or that there is none."""
     return "not estimable" if value is None else f"{value:.3f}"
 
 

@@ -14,7 +14,7 @@ import typer
 
 from sandbox.commands import console
 from sandbox.commands.actors import actor_app
-from sandbox.commands.comparison import compare, compare_readers, reader_truth
+from sandbox.commands.comparison import compare, compare_readers
 from sandbox.commands.demo import demo
 from sandbox.commands.evaluations import dossier, evaluate, evaluation_app, report, verify
 from sandbox.commands.holdouts import holdout_app
@@ -24,6 +24,7 @@ from sandbox.commands.locked_versions import retire as retire_holdout
 from sandbox.commands.locked_versions import verify as verify_holdout
 from sandbox.commands.power import power
 from sandbox.commands.protocols import protocol_app
+from sandbox.commands.reader_truth import reader_truth
 from sandbox.commands.releases import claim_app, release_app
 from sandbox.commands.stress import stress_app
 from sandbox.commands.submissions import submission_app

@@ -211,6 +211,53 @@ def test_a_result_under_uncertain_truth(site, monkeypatch, capsys, tmp_path):
     )
 
 
+def test_panels_with_an_adjudicator_a_part_of_the_cases_or_grades(site, monkeypatch, capsys, tmp_path):
+    table = pq.read_table(site / "workspace/evaluations" / ("0" + "e" * 15) / "scored.parquet")
+    random = np.random.default_rng(5)
+    known = [
+        (case, int(truth), score)
+        for case, truth, score in zip(
+            *(table[name].to_pylist() for name in ("case_id", "reference", "score")), strict=True
+        )
+        if truth is not None
+    ]
+    head, path = "case_id,reader,score", tmp_path / "readers.csv"
+    # Readers saw all cases with a high score, and every third of the rest.
+    seen = [
+        (case, truth) for i, (case, truth, score) in enumerate(known) if (score or 0) >= 0.5 or i % 3 == 0
+    ]
+    rows = [
+        f"{case},{reader},{truth ^ int(random.random() < wrong)}"
+        for reader, wrong in (("r1", 0.1), ("r2", 0.1), ("r3", 0.1), ("chief", 0.0))
+        for case, truth in seen
+    ]
+    path.write_text("\n".join([head, *rows]) + "\n")
+    words = ["reader-truth", "0e", "--readings", str(path)]
+    adjudicated = [*words, "--rule", "adjudicated", "--adjudicator", "chief", "--partial-verification"]
+    code, data, _ = run(site, monkeypatch, capsys, *adjudicated)
+    assert code == 0
+    assert [each["coefficient"] for each in data["agreement"]][1] == "fleiss-kappa"
+    assert [each["readers"] for each in data["agreement"]] == [3, 3]
+    assert [each["truth"] for each in data["by_truth"][0]["each_reader"]] == ["r1", "r2", "r3"]
+    checked = data["verification"]
+    assert checked["verified_called"] == checked["called"]
+    assert checked["verified_not_called"] < checked["not_called"]
+    assert 0 <= checked["sensitivity"]["low"] <= checked["sensitivity"]["value"] <= 1
+    before = len(looks(site))
+    assert run(site, monkeypatch, capsys, *words, "--rule", "adjudicated")[0] == 2
+    assert run(site, monkeypatch, capsys, *words, "--rule", "adjudicated", "--adjudicator", "x")[0] == 2
+    assert len(looks(site)) == before
+    grades = [
+        f"{case},{reader},{truth + random.normal():.2f}" for reader in ("a", "b") for case, truth, _ in known
+    ]
+    path.write_text("\n".join([head, *grades]) + "\n")
+    code, data, _ = run(site, monkeypatch, capsys, *words)
+    assert code == 0
+    assert [each["coefficient"] for each in data["agreement"]][1] == "icc-2,1"
+    assert data["by_truth"] == []
+    assert "grades" in data["notes"][-1]
+
+
 def test_power_from_counts_alone(site, monkeypatch, capsys):
     before = len(looks(site))
     words = ["holdout", "power", "cxr", "--target", "opacity", "--by", "manufacturer", "--margin", "0.7"]

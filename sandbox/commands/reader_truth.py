@@ -1,0 +1,152 @@
+"""``proctor reader-truth``: how far one evaluation's result depends on its truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from sandbox.commands.comparison import number, publish
+from sandbox.workspace import default_home, open_workspace
+
+_Level = Annotated[float, typer.Option(help="Two-sided level of the intervals.", min=0.5, max=0.999)]
+_Output = Annotated[
+    Path | None, typer.Option("-o", "--output", help="Write a page with the tables.", metavar="FILE.html")
+]
+
+
+def reader_truth(
+    evaluation: Annotated[str, typer.Argument(help="Id, or its beginning, of a finished evaluation.")],
+    readings: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with case_id, reader and score of several readers: calls (0 or 1), or grades for agreement.",
+            metavar="READERS.csv",
+        ),
+    ] = None,
+    rule: Annotated[
+        Literal["majority", "unanimous", "any", "adjudicated"],
+        typer.Option(help="How calls become a consensus."),
+    ] = "majority",
+    adjudicator: Annotated[
+        str | None,
+        typer.Option(
+            help="Reader of the table who decides where the others disagree; with --rule adjudicated."
+        ),
+    ] = None,
+    partial_verification: Annotated[
+        bool,
+        typer.Option(
+            "--partial-verification",
+            help="The readers saw a part of the cases: correct sensitivity and specificity (Begg and Greenes).",
+        ),
+    ] = False,
+    error_rate: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="Share of the reference's labels that may be wrong; may be repeated.", min=0, max=0.49
+        ),
+    ] = None,
+    point: Annotated[
+        str | None, typer.Option(help="Operating point for rates; the protocol's first.")
+    ] = None,
+    level: _Level = 0.95,
+    output: _Output = None,
+) -> None:
+    """How far does a result depend on its truth? Readers as truth, their agreement, wrong labels.
+
+    For each stated error rate two values: with errors that do not depend on the algorithm, and the lowest and
+    highest that so many wrong labels could make. With readers: each as truth, the consensus without each, and the
+    noise ceiling, which is what a member of the panel reaches. Agreement: Krippendorff, Fleiss, and Cohen of two
+    readers; of grades Krippendorff and the intraclass correlation. The look enters the ledger.
+
+    \b
+      proctor reader-truth 3fa1 --error-rate 0.02 --error-rate 0.1 --error-rate 0.2
+      proctor reader-truth 3fa1 --readings readers.csv --rule majority
+      proctor reader-truth 3fa1 --readings readers.csv --rule adjudicated --adjudicator chief
+    """
+    from sandbox.commands.tables_page import Section
+    from sandbox.errors import UsageError
+    from sandbox.records import to_plain
+    from sandbox.truth_study import study_truth
+
+    if readings is None and not error_rate:
+        raise UsageError("Give --readings, or at least one --error-rate.")
+    if (rule == "adjudicated") != (adjudicator is not None):
+        raise UsageError("--rule adjudicated and --adjudicator go together.")
+    found = study_truth(
+        open_workspace(default_home()),
+        evaluation,
+        readings,
+        rates=error_rate or (),
+        rule=rule,
+        adjudicator=adjudicator,
+        partial_verification=partial_verification,
+        point=point,
+        level=level,
+    )
+    sections = [
+        Section(
+            heading=f"{band.metric} if labels are wrong; seen {number(band.seen)}",
+            columns=("wrong labels", "independent errors", "lowest", "highest"),
+            rows=tuple(
+                (
+                    f"{each.error_rate:.1%}",
+                    number(each.independent),
+                    number(each.lowest),
+                    number(each.highest),
+                )
+                for each in band.rates
+            ),
+        )
+        for band in found.bands
+    ]
+    if found.agreement:
+        sections.append(
+            Section(
+                heading="Agreement of the readers",
+                columns=("coefficient", "value", "low", "high", "cases"),
+                rows=tuple(
+                    (each.coefficient, number(each.value), number(each.low), number(each.high), each.cases)
+                    for each in found.agreement
+                ),
+            )
+        )
+    if found.verification is not None:
+        checked = found.verification
+        sections.append(
+            Section(
+                heading="Corrected for cases that the readers did not see",
+                columns=("rate", "among those seen", "corrected", "low", "high"),
+                rows=tuple(
+                    (each.metric, number(each.naive), number(each.value), number(each.low), number(each.high))
+                    for each in (checked.sensitivity, checked.specificity)
+                ),
+                notes=(
+                    f"Seen: {checked.verified_called} of {checked.called} called positive, "
+                    f"{checked.verified_not_called} of {checked.not_called} others. {checked.assumption}",
+                ),
+            )
+        )
+    sections += [
+        Section(
+            heading=f"{item.metric} by choice of truth",
+            columns=("truth", "value", "low", "high", "n"),
+            rows=tuple(
+                (name, number(each.value), number(each.low), number(each.high), each.n)
+                for name, each in (
+                    (f"consensus by {found.rule}", item.consensus),
+                    *((each.truth, each.estimate) for each in (*item.each_reader, *item.leave_one_out)),
+                )
+            ),
+            notes=()
+            if item.ceiling is None
+            else (
+                f"Noise ceiling: a reader reaches {number(item.ceiling.lower)} against the others and "
+                f"{number(item.ceiling.upper)} against all. {item.undecided} cases are undecided.",
+            ),
+        )
+        for item in found.by_truth
+    ]
+    publish(sections, f"{found.vendor} under uncertain truth", output, to_plain(found, "truth"), found.notes)
