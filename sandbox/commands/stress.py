@@ -92,3 +92,28 @@ def preview(
         {"sheet": str(destination), "severities": list(captions)},
         lambda: console.line(f"{destination}: {', '.join(captions)}"),
     )
+
+
+@stress_app.command("sheets")
+def sheets(
+    evaluation: Annotated[str, typer.Argument(help="Id of a finished evaluation, or its beginning.")],
+) -> None:
+    """Draw contact sheets of what breaks an algorithm first, into the evaluation's folder.
+
+    The pictures show patient data: they stay in the institution, and are in no report or dossier.
+
+    \b
+      proctor stress sheets e-1a2b3c
+    """
+    from sandbox import evaluation as evaluations
+    from sandbox.stress_sheets import write_sheets
+    from sandbox.workspace import default_home, open_workspace
+
+    workspace = open_workspace(default_home())
+    written = write_sheets(workspace, evaluations.find(workspace, evaluation))
+    console.result(
+        {"sheets": [str(path) for path in written]},
+        lambda: console.line(
+            "\n".join(map(str, written)) or "nothing breaks it, so there is nothing to draw"
+        ),
+    )

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 
 import pyarrow.parquet as pq
 import pytest
@@ -113,11 +114,17 @@ def test_each_expectation_is_judged_shown_and_proven(site, stressed, tmp_path):
     assert all(check.held for check in checks.values())
     assert "Tango intervals" in checks["stress"].sentence
 
+    assert main(["-q", "stress", "sheets", item.id]) == 0
+    sheets = sorted(path.name for path in (item.folder / "stress-sheets").iterdir())
+    assert sheets == ["constant.png", "dr_gamma.png", "side_marker_on_positives.png"]
+    assert not [name for name in zipfile.ZipFile(dossier).namelist() if name.endswith(".png")]
+
     with open_ledger(open_workspace(site.home)) as ledger:
         opened = [
             entry.detail["purpose"] for entry in ledger.find(kind="reference-opened", evaluation=item.id)
         ]
         used = [entry.detail for entry in ledger.find(kind="holdout-accessed", evaluation=item.id)]
+    assert used.pop() == {"cases": 2, "purpose": "other"}
     assert opened == ["stress-planning", "scoring"]
     # What the perturbation does not apply to was never put to the container.
     assert used == [
