@@ -8,6 +8,7 @@ import pytest
 from statsmodels.stats.contingency_tables import StratifiedTable
 
 from sandbox.errors import ProtocolError
+from sandbox.evidence.arithmetic import contradictions
 from sandbox.protocol import load_protocol
 from sandbox.results import from_json, to_json
 from sandbox.scoring.readers.misclassified import (
@@ -282,3 +283,21 @@ def test_no_stated_error_leaves_the_values(results):
     stated = results.analysis().reference_error
     assert stated.bands[0].metric == "auroc"
     assert all(band.worst_low <= band.seen <= band.worst_high for band in stated.bands)
+
+
+@pytest.mark.parametrize("lost", ["all", "positives"])
+def test_analyses_without_cases_or_classes_say_so(lost):
+    table = world(120)
+    failed = np.ones(120, dtype=bool) if lost == "all" else table["reference"].to_numpy() == 1
+    scores = pa.array(
+        [None if gone else each for gone, each in zip(failed, table["score"].to_pylist(), strict=True)]
+    )
+    codes = pa.array(["timeout" if gone else None for gone in failed], pa.string())
+    table = table.set_column(table.schema.get_field_index("score"), "score", scores.cast(pa.float64()))
+    table = table.set_column(table.schema.get_field_index("failure"), "failure", codes)
+    found = scored(table, **SECTIONS)
+    assert contradictions(found) == []
+    answered = found.analysis("excluded")
+    assert "need positive and negative labels" in answered.reference_error.reason
+    assert answered.case_mix.comparisons == () or lost == "positives"
+    assert (answered.population.effective is None) == (lost == "all")
