@@ -37,7 +37,7 @@ def main(patients: int) -> None:
         workspace, _, _ = prepare(folder, HOLDOUT_PATIENTS)
         path = folder / "stressed.yaml"
         text = (PROTOCOLS / "synthetic-cxr.yaml").read_text()
-        path.write_text(text.replace("patients: 40 ", f"patients: {patients} "))
+        path.write_text(text.replace("patients: 32 ", f"patients: {patients} "))
         registered = protocols.register(workspace, path)
         item = evaluate(
             workspace,
