@@ -12,9 +12,15 @@ demo: .venv/.runtime
 	@$(PROCTOR) demo $(if $(DATA),--data "$(DATA)") $(if $(MAPPING),--mapping "$(MAPPING)") \
 		$(if $(PROTOCOL),--protocol "$(PROTOCOL)") $(ARGS)
 
+# What needs no engine runs on every processor. ARGS=<pytest arguments> runs what they choose, in one go.
 test: .venv/.development
 	@setup/machine.sh busybox-static catatonit chromium crun dcmtk dicom3tools podman runsc tesseract-ocr
+ifdef ARGS
 	@.venv/bin/python -m pytest $(ARGS)
+else
+	@.venv/bin/python -m pytest -n auto --dist loadfile -m "not engine"
+	@.venv/bin/python -m pytest -m engine
+endif
 
 # Hostile containers, images and outputs against this machine's engine, and the table of what held each.
 hostile: .venv/.development
