@@ -128,7 +128,7 @@ def run_submission(
     together = contract.whole_set(submission.settings)
     if together:
         containers = 1
-        ask_smoke_case(submission, request, policy, protocol, work)
+        ask_smoke_case(submission, request, policy, protocol, work, key)
     gate = _Gate(is_open=together)
     staging = work / "staging"
     staging.mkdir()
@@ -199,7 +199,7 @@ def run_submission(
 
         with ThreadPoolExecutor(containers + 1) as pool:
             # Made while the containers start.
-            smoke: Future[CaseInput] = pool.submit(opened.enter_context, smoke_case(protocol, work))
+            smoke: Future[CaseInput] = pool.submit(opened.enter_context, smoke_case(protocol, work, key))
             running = [pool.submit(serve, number) for number in range(containers)]
             try:
                 wait(running, return_when=FIRST_EXCEPTION)

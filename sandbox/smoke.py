@@ -3,6 +3,8 @@
 What cannot start, or does not keep to its contract, then never sees a patient's image. The case is a SYNTHETIC
 radiograph (:mod:`holdout.synthetic`) in the view that real cases have. It is the first question of the run's first
 container; where one container gets all cases together, it has a run of its own.
+
+It is a sentinel too: the name that it bears as a patient occurs nowhere else, and is searched in whatever would leave.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 
 from holdout import synthetic
 from holdout.case_reader import CaseReader
+from holdout.uids import keyed_token
 from holdout.view import ViewPlan, build, read_source
 from runners.contracts.interface import ContractRun
 from runners.contracts.registry import CONTRACTS
@@ -45,11 +48,18 @@ _FORM = frozenset(
 _ANSWERED = frozenset({FailureCode.REFUSED, FailureCode.OUT_OF_RANGE})
 
 
-def synthetic_cases(folder: Path, protocol: Protocol, picks: Sequence[int] = (0,)) -> Iterator[CaseInput]:
-    """Make synthetic cases of one image each below ``folder`` (which exists), under random pseudonyms.
+def sentinel(key: bytes) -> str:
+    """The name of a run's synthetic case, which nothing that leaves may carry."""
+    return keyed_token(key, "sentinel")
+
+
+def synthetic_cases(
+    folder: Path, protocol: Protocol, picks: Sequence[int] = (0,), *, pseudonym: str | None = None
+) -> Iterator[CaseInput]:
+    """Make synthetic cases of one image each below ``folder`` (which exists).
 
     ``picks`` are numbers of images, from 0, in the order of the cases. Equal numbers give equal images and UIDs
-    under other pseudonyms, in every call.
+    under other pseudonyms, in every call. ``pseudonym`` names a single case; without it names are random.
     """
     data = folder / "synthetic"
     synthetic.generate(data, patients=_PATIENTS, seed=_SEED)
@@ -61,9 +71,9 @@ def synthetic_cases(folder: Path, protocol: Protocol, picks: Sequence[int] = (0,
     try:
         for pick in picks:
             name = rows[pick]
-            pseudonym = secrets.token_hex(8)
+            named = pseudonym or secrets.token_hex(8)
             source = read_source((data / "dicom" / name).read_bytes(), rules)
-            directory = folder / pseudonym
+            directory = folder / named
             directory.mkdir(mode=0o755)
             (directory / "000001.dcm").write_bytes(
                 build(
@@ -71,31 +81,39 @@ def synthetic_cases(folder: Path, protocol: Protocol, picks: Sequence[int] = (0,
                     plan,
                     rules=rules,
                     case_key=pick.to_bytes(32),
-                    pseudonym=pseudonym,
+                    pseudonym=named,
                     number=1,
                 )
             )
-            yield CaseInput(case=pseudonym, directory=directory, files=("000001.dcm",))
+            yield CaseInput(case=named, directory=directory, files=("000001.dcm",))
     finally:
         shutil.rmtree(data, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def smoke_case(protocol: Protocol, work: Path) -> Iterator[CaseInput]:
-    """Make the one synthetic case that a container is asked first, below ``work``, the run's folder."""
+def smoke_case(protocol: Protocol, work: Path, key: bytes) -> Iterator[CaseInput]:
+    """Make the one synthetic case that a container is asked first, below ``work``, the run's folder.
+
+    ``key`` is the run's; the case's name follows from it.
+    """
     folder = work / "smoke"
     folder.mkdir()
     try:
-        (case,) = synthetic_cases(folder, protocol)
+        (case,) = synthetic_cases(folder, protocol, pseudonym=sentinel(key))
         yield case
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def ask_smoke_case(
-    submission: Submission, request: ContractRun, policy: Policy, protocol: Protocol, work: Path
+    submission: Submission,
+    request: ContractRun,
+    policy: Policy,
+    protocol: Protocol,
+    work: Path,
+    key: bytes,
 ) -> None:
-    """Ask about one synthetic case in a run of its own; ``work`` is the run's folder.
+    """Ask about one synthetic case in a run of its own; ``work`` is the run's folder, ``key`` the run's.
 
     Raises:
         EvaluationRefusedError: the container fails in a way that the policy does not pass over.
@@ -103,7 +121,7 @@ def ask_smoke_case(
     root = work / "smoke-input"
     root.mkdir()
     try:
-        with smoke_case(protocol, work) as case, CaseReader() as reader:
+        with smoke_case(protocol, work, key) as case, CaseReader() as reader:
             asked = replace(request, input_root=root, reader=StagedImages(reader))
             (outcome,) = CONTRACTS[submission.contract].run(asked, [case])
     finally:

@@ -10,10 +10,11 @@ from holdout.uids import keyed_token
 from sandbox.disclosure.sentinels import SHORTEST_MARK, find_traces
 from sandbox.errors import ReleaseError, ReleaseRefusedError
 from sandbox.evaluation import Evaluation
+from sandbox.smoke import sentinel
 
 
 def refuse_traces(item: Evaluation, files: Mapping[str, bytes], key: bytes) -> None:
-    """Search what would leave for the marks of every case, its patient, and the sentinels of this run.
+    """Search what would leave for the marks of every case, its patient, and the sentinel of this run.
 
     Args:
         key: of this run; the names under which the container met the cases follow from it.
@@ -26,9 +27,7 @@ def refuse_traces(item: Evaluation, files: Mapping[str, bytes], key: bytes) -> N
         table = pq.read_table(item.folder / "scored.parquet", columns=["case_id", "patient_key"])
         marks = {*table["case_id"].to_pylist(), *table["patient_key"].to_pylist()}
         marks |= {keyed_token(key, "pseudonym", case) for case in table["case_id"].to_pylist()}
-        sentinels = item.folder / "sentinels.txt"
-        if sentinels.exists():
-            marks |= set(sentinels.read_text(encoding="ascii").split())
+        marks.add(sentinel(key))
     except (OSError, ValueError, KeyError) as error:
         raise ReleaseError(f"{item.folder} is damaged. Restore it from a backup of the workspace.") from error
     for name, data in files.items():

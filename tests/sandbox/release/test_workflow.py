@@ -349,6 +349,14 @@ def test_a_mark_of_a_case_never_leaves(site, monkeypatch):
         workflow.request(site, evaluation)
 
 
+def test_the_name_of_a_runs_sentinel_never_leaves(site, monkeypatch):
+    from sandbox.release import traces
+
+    monkeypatch.setattr(traces, "sentinel", lambda _key: "acmevision")
+    with pytest.raises(ReleaseRefusedError, match="would carry the mark of a case"):
+        workflow.request(site, evaluate(site, "acmevision"))
+
+
 CLAIMS = """\
 proctor: claims/1
 claims:
