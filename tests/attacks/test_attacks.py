@@ -31,7 +31,8 @@ NAMES = ("majority vote", "feature selection", "auroc oracle", "log-loss oracle"
 @pytest.mark.parametrize("name", NAMES)
 def test_the_default_stays_under_its_bound_and_full_release_gives_more(outcomes, name, record_property):
     found = outcomes[name]
-    record_property("outcome", (found.name, found.unit, found.full, found.default, found.bound, found.note))
+    told = (found.name, found.unit, float(found.full), float(found.default), float(found.bound), found.note)
+    record_property("outcome", told)
     assert found.default <= found.bound
     assert found.default < found.full
 
