@@ -11,9 +11,7 @@ from runners.contracts.answer_location import FILE_BYTES, AnswerLocation, locate
 from runners.failures import CaseFailed, FailureCode
 
 
-def collected_answer(
-    folder: Path, location: AnswerLocation, case: str, ranges: Mapping[str, Form]
-) -> Answer:
+def collected_answer(folder: Path, location: AnswerLocation, case: str, ranges: Mapping[str, Form]) -> Answer:
     """Read the answer to ``case`` from what a container left in ``folder``.
 
     Raises:
