@@ -11,8 +11,6 @@ from sandbox.commands import console
 from sandbox.workspace import default_home, open_workspace
 
 if TYPE_CHECKING:
-    from sandbox.commands.tables_page import Section
-    from sandbox.holdout_power import HoldoutPower
     from sandbox.scoring.planning.learning_curve import LearningCurve
     from sandbox.scoring.planning.reader_study import PlannedStudy
 
@@ -82,6 +80,7 @@ def power(
       proctor holdout power cxr --protocol PROTOCOL.yaml --json
       proctor holdout power cxr --target opacity --readers 10 --pilot 0.0008,0.00035,0.00034,0.00024,0.0002,114
     """
+    from sandbox.commands.power_tables import curve_table, study_table, support_tables
     from sandbox.holdout_power import holdout_power
     from sandbox.records import to_plain
     from sandbox.scoring.planning.support import Conjecture
@@ -101,7 +100,11 @@ def power(
         by=by or (),
         conjecture=conjecture,
     )
-    sections = [*_sections(found), *_study_sections(study, readers, difference), *_curve_sections(growth)]
+    sections = support_tables(found)
+    if study is not None:
+        sections.append(study_table(study, difference))
+    if growth is not None:
+        sections.append(curve_table(growth))
     if output is not None:
         from sandbox.commands.tables_page import write_page
 
@@ -175,104 +178,3 @@ def _numbers(text: str, separator: str, count: int) -> tuple[float, ...] | None:
     except ValueError:
         return None
     return found if len(found) == count else None
-
-
-def _sections(found: HoldoutPower) -> list[Section]:
-    from sandbox.commands.tables_page import Section
-
-    support = found.support
-    asked = support.conjecture
-    sections = [
-        Section(
-            heading=f"{found.holdout} version {found.version}, {found.target}: expected width of {asked.level:.0%} "
-            "intervals, and the smallest gap to the rest that can be shown",
-            columns=("stratum", "level", "positives", "negatives", "patients", "width AUROC", "width sensitivity",
-                     "width specificity", "gap AUROC", "gap sensitivity", "gap specificity"),
-            rows=tuple(
-                (
-                    each.counts.stratum or "all",
-                    each.counts.level or "",
-                    each.counts.positives,
-                    each.counts.negatives,
-                    each.counts.patients,
-                    *(
-                        _number(value)
-                        for value in (each.auroc_width, each.sensitivity_width, each.specificity_width)
-                    ),
-                    *(
-                        "" if each.counts.stratum is None else _number(value)
-                        for value in (each.auroc_gap, each.sensitivity_gap, each.specificity_gap)
-                    ),
-                )
-                for each in (support.overall, *support.groups)
-            ),
-            notes=(
-                f"Conjectured: AUROC {asked.auroc:g}, sensitivity {asked.sensitivity:g}, "
-                f"specificity {asked.specificity:g}.",
-                *support.notes,
-                *((f"{found.unlabelled} cases have no label and count nowhere.",) if found.unlabelled else ()),
-            ),
-        )
-    ]  # fmt: skip
-    if support.bounds:
-        sections.append(
-            Section(
-                heading="Lower limits that have to clear a margin",
-                columns=(
-                    "metric",
-                    "expected",
-                    "margin",
-                    "cases here",
-                    "chance here",
-                    f"needed for {asked.power:.0%}",
-                    "of",
-                ),
-                rows=tuple(
-                    (
-                        each.metric,
-                        f"{each.value:g}",
-                        f"{each.margin:g}",
-                        each.cases,
-                        "" if each.chance is None else f"{each.chance:.0%}",
-                        each.needed,
-                        each.counted,
-                    )
-                    for each in support.bounds
-                ),
-            )
-        )
-    return sections
-
-
-def _study_sections(study: PlannedStudy | None, readers: int | None, difference: float) -> list[Section]:
-    from sandbox.commands.tables_page import Section
-
-    if study is None:
-        return []
-    return [
-        Section(
-            heading="Reader study",
-            columns=("readers", "difference", "cases needed", "power"),
-            rows=((study.readers, f"{difference:g}", study.cases, f"{study.power:.3f}"),),
-            notes=("Hillis, Obuchowski and Berbaum 2011, readers and cases random.",),
-        )
-    ]
-
-
-def _curve_sections(curve: LearningCurve | None) -> list[Section]:
-    from sandbox.commands.tables_page import Section
-
-    if curve is None:
-        return []
-    return [
-        Section(
-            heading="Learning curve",
-            columns=("cases", "predicted", "low", "high"),
-            rows=tuple((p.n, _number(p.value), _number(p.low), _number(p.high)) for p in curve.predictions),
-            notes=(f"Inverse power law; tends to {curve.limit:.3f}.",),
-        )
-    ]
-
-
-def _number(value: float | None) -> str:
-    return "cannot be shown" if value is None else f"{value:.3f}"
