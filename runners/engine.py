@@ -56,7 +56,10 @@ class EngineFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageFacts:
-    """An image as the engine holds it; names, paths and labels in it are its author's text."""
+    """An image as the engine holds it; names, paths and labels in it are its author's text.
+
+    ``variables`` are the names of its environment.
+    """
 
     digest: str
     architecture: str
@@ -66,6 +69,7 @@ class ImageFacts:
     labels: Mapping[str, str]
     layers: tuple[str, ...]
     size: int
+    variables: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +184,7 @@ class Engine:
             labels=dict(config.get("Labels") or {}),
             layers=tuple((found.get("RootFS") or {}).get("Layers") or ()),
             size=int(found.get("Size", 0)),
+            variables=tuple(sorted(item.partition("=")[0] for item in config.get("Env") or ())),
         )
 
     def load(self, archive: Iterator[bytes] | IO[bytes], expected_digest: str) -> None:

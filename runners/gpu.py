@@ -4,7 +4,8 @@ A GPU opens the boundary: NVIDIA's toolkit runs a hook of the host's inside the 
 mostly triggered by what an image contains (CVE-2024-0132, CVE-2025-23266). So the image's own NVIDIA_* variables are
 taken away, the request goes to the engine as a device request, and the toolkit's version must be known and repaired.
 
-This has never run on a GPU: what is tested are the settings and the refusals.
+This has never run on a GPU. The whole road from the policy to a worker is tested with a stand-in for the toolkit's
+hook, which puts device nodes into the container as the real one does.
 """
 
 from __future__ import annotations
@@ -12,32 +13,28 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from runners.errors import PostureRefused
 from runners.version_floors import Backport, KnownFlaw, toolkit_flaws
 
-# What an image could set to get more devices, driver files or host paths than it was given, or to skip the toolkit's
-# checks (NVIDIA Container Toolkit, environment variables; the newer ones choose fabric channels and mount paths).
-GPU_VARIABLES = (
-    "NVIDIA_VISIBLE_DEVICES",
-    "NVIDIA_DRIVER_CAPABILITIES",
-    "NVIDIA_DISABLE_REQUIRE",
-    "NVIDIA_REQUIRE_CUDA",
-    "NVIDIA_REQUIRE_DRIVER",
-    "NVIDIA_REQUIRE_ARCH",
-    "NVIDIA_REQUIRE_BRAND",
-    "NVIDIA_MIG_CONFIG_DEVICES",
-    "NVIDIA_MIG_MONITOR_DEVICES",
-    "NVIDIA_IMEX_CHANNELS",
-    "NVIDIA_GDS",
-    "NVIDIA_GDRCOPY",
-    "NVIDIA_MOFED",
-    "NVIDIA_NVSWITCH",
-    "NVIDIA_FABRIC_DEVICES",
+# What the driver's own programs in the container read to find their devices (NVIDIA/nvidia-modprobe,
+# nvidia-modprobe-utils.c); the toolkit puts a tmpfs with copies over /proc/driver/nvidia.
+DRIVER_FILES = ("/proc/devices", "/proc/driver", "/proc/modules")
+
+# What the toolkit adds for a request of compute and utility. Of MIG's capabilities the first two configure and watch
+# the whole device (NVIDIA MIG User Guide, device nodes and capabilities), so they are not among them.
+_NODES = (
+    "/dev/nvidia[0-9]+",
+    "/dev/nvidiactl",
+    "/dev/nvidia-modeset",
+    "/dev/nvidia-uvm",
+    "/dev/nvidia-uvm-tools",
 )
+_MIG_NODES = ("/dev/nvidia-caps/nvidia-cap([3-9]|[1-9][0-9]+)",)
+_GPU = re.compile(_NODES[0])
 _CAPABILITIES = ("compute", "utility")
 _PROGRAMS = ("nvidia-container-cli", "nvidia-ctk")
 _VERSION = re.compile(r"(?:cli-version|version)\s*:?\s*v?(\d+\.\d+\.\d+(?:[-~.]?rc\.?\d+)?)", re.IGNORECASE)
@@ -60,10 +57,36 @@ class GpuRequest:
             "Options": {},
         }
 
-    def variables(self) -> list[str]:
+    def variables(self) -> dict[str, str]:
         """Make the variables that the toolkit's hook reads, in place of the image's."""
-        shown = ["NVIDIA_VISIBLE_DEVICES=" + ",".join(self.devices)] if self.devices else []
-        return [f"NVIDIA_DRIVER_CAPABILITIES={','.join(_CAPABILITIES)}", *shown]
+        shown = {"NVIDIA_VISIBLE_DEVICES": ",".join(self.devices)} if self.devices else {}
+        return {"NVIDIA_DRIVER_CAPABILITIES": ",".join(_CAPABILITIES), **shown}
+
+    def nodes(self) -> tuple[str, ...]:
+        """List what may be in the container's ``/dev`` for this request, as regular expressions."""
+        return (*_NODES, *_MIG_NODES) if self._mig else _NODES
+
+    def gpus(self) -> tuple[int, int]:
+        """Say how many GPUs there must be in the container, at least and at most; parts of one (MIG) share its node."""
+        most = len(self.devices) or self.count or 0
+        return (1 if self._mig else most, most)
+
+    @property
+    def _mig(self) -> bool:
+        return any(device.startswith("MIG-") for device in self.devices)
+
+
+def gpus_among(devices: Iterable[str]) -> int:
+    """Count the GPUs among device nodes; the other nodes belong to all of them."""
+    return sum(_GPU.fullmatch(device) is not None for device in devices)
+
+
+def is_gpu_variable(name: str) -> bool:
+    """Tell whether an image could ask for more devices, driver files or host paths by the variable ``name``.
+
+    Every one that the toolkit reads begins so (NVIDIA Container Toolkit, environment variables).
+    """
+    return name.startswith("NVIDIA_")
 
 
 def gpu_request(devices: Sequence[str], count: int | None) -> GpuRequest:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from runners.errors import PostureRefused
-from runners.gpu import GPU_VARIABLES, GpuRequest
+from runners.gpu import GpuRequest, is_gpu_variable
 from runners.limits import Limits
+from runners.masks import READ_ONLY_PATHS, masked_paths
 from runners.seccomp import seccomp_profile
 
 INPUT_TARGET = "/input"
@@ -26,96 +27,8 @@ ENGINE_DEFAULT: Final = "engine-default"
 # An address that is never routed (RFC 5737): the file exists, and tells nothing about the host's name server.
 _NOWHERE = "192.0.2.1"
 
-# The engine's own list first, because giving a list replaces it. The rest tells a container about the host. What
-# stays is needed: numbers of processors and memory (/proc/cpuinfo, /proc/meminfo, /proc/stat, /sys/devices/system)
-# by thread pools, control groups by run-times that size their heap by them. The probe lists what still shows.
-MASKED_PATHS = (
-    "/proc/asound",
-    "/proc/acpi",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/latency_stats",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/sys/firmware",
-    "/proc/buddyinfo",
-    "/proc/bus",
-    "/proc/cmdline",
-    "/proc/config.gz",
-    "/proc/consoles",
-    "/proc/crypto",
-    "/proc/devices",
-    "/proc/diskstats",
-    "/proc/dma",
-    "/proc/driver",
-    "/proc/execdomains",
-    "/proc/fb",
-    "/proc/filesystems",
-    "/proc/fs",
-    "/proc/interrupts",
-    "/proc/iomem",
-    "/proc/ioports",
-    "/proc/irq",
-    "/proc/kallsyms",
-    "/proc/key-users",
-    "/proc/kmsg",
-    "/proc/loadavg",
-    "/proc/locks",
-    "/proc/mdstat",
-    "/proc/misc",
-    "/proc/modules",
-    "/proc/mtrr",
-    "/proc/pagetypeinfo",
-    "/proc/partitions",
-    "/proc/pressure",
-    "/proc/schedstat",
-    "/proc/slabinfo",
-    "/proc/softirqs",
-    "/proc/swaps",
-    "/proc/sys/dev",
-    "/proc/sys/kernel/random/boot_id",
-    "/proc/tty",
-    "/proc/uptime",
-    "/proc/version",
-    "/proc/version_signature",
-    "/proc/vmallocinfo",
-    "/proc/vmstat",
-    "/proc/zoneinfo",
-    "/sys/block",
-    "/sys/bus",
-    "/sys/class",
-    "/sys/dev",
-    "/sys/devices/LNXSYSTM:00",
-    "/sys/devices/breakpoint",
-    "/sys/devices/faux",
-    "/sys/devices/msr",
-    "/sys/devices/pci0000:00",
-    "/sys/devices/platform",
-    "/sys/devices/pnp0",
-    "/sys/devices/software",
-    "/sys/devices/tracepoint",
-    "/sys/devices/uprobe",
-    "/sys/devices/virtual",
-    "/sys/fs/bpf",
-    "/sys/fs/btrfs",
-    "/sys/fs/erofs",
-    "/sys/fs/ext4",
-    "/sys/fs/f2fs",
-    "/sys/fs/fuse",
-    "/sys/fs/pstore",
-    "/sys/fs/tmpfs",
-    "/sys/fs/xfs",
-    "/sys/hypervisor",
-    "/sys/kernel",
-    "/sys/module",
-    "/sys/power",
-)
-READ_ONLY_PATHS = ("/proc/sys", "/proc/sysrq-trigger")
-
 # Libraries loaded into every program before it runs, the engine's hooks included (CVE-2025-23266).
-_INJECTION = ("LD_PRELOAD", "LD_AUDIT", "LD_DEBUG", "LD_PROFILE", "GCONV_PATH")
+_INJECTED = ("LD_PRELOAD", "LD_AUDIT", "LD_DEBUG", "LD_PROFILE", "GCONV_PATH")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +111,7 @@ def container_config(
     workdir: str = "/",
     input_root: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    image_variables: Sequence[str] = (),
     labels: Mapping[str, str] | None = None,
     command: Sequence[str] | None = None,
     loopback: bool = False,
@@ -205,70 +119,19 @@ def container_config(
     """Make the engine's settings for a container under ``posture`` and ``limits``.
 
     ``image`` is an id, because a tag may be moved by whoever loads the next archive; ``user`` is a numeric
-    ``uid:gid``; ``input_root`` is the host folder shown read-only as ``/input``; ``command`` replaces the
-    image's own arguments, for the project's probe only; ``loopback`` brings up the one interface that there
-    is, for contracts that talk over it.
+    ``uid:gid``; ``input_root`` is the host folder shown read-only as ``/input``; ``image_variables`` are the names
+    that the image sets, some of which are taken out; ``command`` replaces the image's own arguments, for the
+    project's probe only; ``loopback`` brings up the one interface that there is, for contracts that talk over it.
 
     Raises:
         PostureRefused: user or working directory would weaken the isolation.
     """
     if numeric_user(user) != user:
         raise PostureRefused("A container must run under a numeric uid:gid that is not root.")
-    noexec = "" if posture.tmp_executable else ",noexec"
-    uid, gid = user.split(":")
-    # The runtime gives a tmpfs the mode that the image's own folder has; its owner can write all the same.
-    common = f"rw,nosuid,nodev,uid={uid},gid={gid}"
-    security = ["no-new-privileges:true", *_seccomp(posture, loopback=loopback)]
-    host: dict[str, Any] = {
-        "NetworkMode": "none",
-        "Dns": [_NOWHERE],
-        "DnsSearch": ["."],
-        "ReadonlyRootfs": True,
-        "Privileged": False,
-        "CapDrop": ["ALL"],
-        "SecurityOpt": security,
-        "MaskedPaths": list(MASKED_PATHS),
-        "ReadonlyPaths": list(READ_ONLY_PATHS),
-        "Memory": limits.memory_bytes,
-        "MemorySwap": limits.memory_bytes,
-        "NanoCpus": int(limits.cpus * 1_000_000_000),
-        "PidsLimit": limits.pids,
-        # When memory runs out on the host itself, the container goes before the hospital's own programs.
-        "OomScoreAdj": 500,
-        "Ulimits": [
-            _ulimit("nofile", limits.open_files),
-            _ulimit("core", 0),
-            _ulimit("fsize", max(limits.tmp_bytes, limits.shm_bytes)),
-            _ulimit("memlock", 64 * 1024),
-            _ulimit("msgqueue", 0),
-        ],
-        # The engine's own /dev/shm has no limit on inodes; without one an unwritten mountpoint is left.
-        "IpcMode": "none",
-        "CgroupnsMode": "private",
-        "Tmpfs": {
-            "/tmp": f"{common}{noexec},size={limits.tmp_bytes},nr_inodes={limits.tmp_inodes},mode=1777",  # noqa: S108
-            "/dev/shm": f"{common},noexec,size={limits.shm_bytes},nr_inodes={limits.shm_inodes},mode=1777",  # noqa: S108
-        },
-        "LogConfig": {"Type": "none", "Config": {}},
-        "Init": True,
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
-    }
-    variables = [f"{name}={value}" for name, value in sorted((environment or {}).items())]
-    if posture.gpu is not None:
-        host["DeviceRequests"] = [posture.gpu.device_request()]
-        variables += posture.gpu.variables()
-    if posture.runtime is not None:
-        host["Runtime"] = posture.runtime
+    host = _isolation(posture, loopback=loopback) | _bounds(limits)
+    host["Tmpfs"] = _writable_places(posture, limits, user)
     if input_root is not None:
-        host["Mounts"] = [
-            {
-                "Type": "bind",
-                "Source": str(input_root.resolve()),
-                "Target": INPUT_TARGET,
-                "ReadOnly": True,
-                "BindOptions": {"Propagation": "rprivate"},
-            }
-        ]
+        host["Mounts"] = [bind(input_root, INPUT_TARGET, read_only=True)]
     config: dict[str, Any] = {
         "Image": image,
         "User": user,
@@ -278,8 +141,7 @@ def container_config(
         "NetworkDisabled": not loopback,
         "Hostname": HOSTNAME,
         "Domainname": "",
-        # A name without a value takes the variable out of what the image sets.
-        "Env": [*variables, *_INJECTION, *_without(GPU_VARIABLES, variables)],
+        "Env": _variables(posture, environment or {}, image_variables),
         "Labels": dict(labels or {}),
         "AttachStdin": True,
         "AttachStdout": True,
@@ -296,6 +158,82 @@ def container_config(
     return config
 
 
+def bind(source: Path, target: str, *, read_only: bool) -> dict[str, Any]:
+    """Make the engine's setting for a folder of the host that a container sees."""
+    return {
+        "Type": "bind",
+        "Source": str(source.resolve()),
+        "Target": target,
+        "ReadOnly": read_only,
+        "BindOptions": {"Propagation": "rprivate"},
+    }
+
+
+def _isolation(posture: Posture, *, loopback: bool) -> dict[str, Any]:
+    host: dict[str, Any] = {
+        "NetworkMode": "none",
+        "Dns": [_NOWHERE],
+        "DnsSearch": ["."],
+        "ReadonlyRootfs": True,
+        "Privileged": False,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true", *_seccomp(posture, loopback=loopback)],
+        "MaskedPaths": list(masked_paths(gpu=posture.gpu is not None)),
+        "ReadonlyPaths": list(READ_ONLY_PATHS),
+        # The engine's own /dev/shm has no limit on inodes; without one an unwritten mountpoint is left.
+        "IpcMode": "none",
+        "CgroupnsMode": "private",
+        "LogConfig": {"Type": "none", "Config": {}},
+        "Init": True,
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+    }
+    if posture.gpu is not None:
+        host["DeviceRequests"] = [posture.gpu.device_request()]
+    if posture.runtime is not None:
+        host["Runtime"] = posture.runtime
+    return host
+
+
+def _bounds(limits: Limits) -> dict[str, Any]:
+    return {
+        "Memory": limits.memory_bytes,
+        "MemorySwap": limits.memory_bytes,
+        "NanoCpus": int(limits.cpus * 1_000_000_000),
+        "PidsLimit": limits.pids,
+        # When memory runs out on the host itself, the container goes before the hospital's own programs.
+        "OomScoreAdj": 500,
+        "Ulimits": [
+            _ulimit("nofile", limits.open_files),
+            _ulimit("core", 0),
+            _ulimit("fsize", max(limits.tmp_bytes, limits.shm_bytes)),
+            _ulimit("memlock", 64 * 1024),
+            _ulimit("msgqueue", 0),
+        ],
+    }
+
+
+def _writable_places(posture: Posture, limits: Limits, user: str) -> dict[str, str]:
+    noexec = "" if posture.tmp_executable else ",noexec"
+    uid, gid = user.split(":")
+    # The runtime gives a tmpfs the mode that the image's own folder has; its owner can write all the same.
+    common = f"rw,nosuid,nodev,uid={uid},gid={gid}"
+    return {
+        "/tmp": f"{common}{noexec},size={limits.tmp_bytes},nr_inodes={limits.tmp_inodes},mode=1777",  # noqa: S108
+        "/dev/shm": f"{common},noexec,size={limits.shm_bytes},nr_inodes={limits.shm_inodes},mode=1777",  # noqa: S108
+    }
+
+
+def _variables(posture: Posture, environment: Mapping[str, str], image_variables: Sequence[str]) -> list[str]:
+    given = dict(sorted(environment.items()))
+    taken = {*_INJECTED, *(name for name in image_variables if is_gpu_variable(name))}
+    if posture.gpu is not None:
+        given |= posture.gpu.variables()
+        # The toolkit's hooks would start with these as well.
+        taken |= {name for name in image_variables if name.startswith("LD_")}
+    # A name without a value takes the variable out of what the image sets.
+    return [*(f"{name}={value}" for name, value in given.items()), *sorted(taken - given.keys())]
+
+
 def _seccomp(posture: Posture, *, loopback: bool) -> tuple[str, ...]:
     match posture.seccomp_profile:
         case None:
@@ -304,11 +242,6 @@ def _seccomp(posture: Posture, *, loopback: bool) -> tuple[str, ...]:
             return ()
         case text:
             return (f"seccomp={text}",)
-
-
-def _without(names: Sequence[str], variables: Sequence[str]) -> list[str]:
-    given = {variable.partition("=")[0] for variable in variables}
-    return [name for name in names if name not in given]
 
 
 def _ulimit(name: str, value: int) -> dict[str, Any]:

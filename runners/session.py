@@ -31,7 +31,7 @@ class SessionPlan:
         image: image id.
         user: numeric ``uid:gid``; :func:`plan_user` finds it.
         input_root: host folder that the container sees, read-only, as ``/input``.
-        environment: the whole environment beyond the image's own.
+        environment: the whole environment beyond the image's own; ``image_variables`` are the names of that one.
         session: names the run in the labels of its containers.
     """
 
@@ -43,6 +43,7 @@ class SessionPlan:
     input_root: Path
     environment: Mapping[str, str]
     session: str
+    image_variables: tuple[str, ...] = ()
 
 
 def new_session_name() -> str:
@@ -84,6 +85,7 @@ def plan_session(
         input_root=input_root,
         environment=environment,
         session=new_session_name(),
+        image_variables=image.variables,
     )
 
 
@@ -129,6 +131,7 @@ class Session:
             workdir=plan.workdir,
             input_root=plan.input_root,
             environment=plan.environment,
+            image_variables=plan.image_variables,
             labels=owner_labels(plan.session),
         )
         name = new_name()

@@ -10,11 +10,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from runners.comparison import VARIANTS, Control, Variant
 from runners.engine import Engine, connect
 from runners.errors import PostureRefused
 from runners.gpu import check_toolkit, toolkit_version
 from runners.images import probe_image
-from runners.probe import VARIANTS, Control, MeasuredPosture, Variant, measure, require
+from runners.probe import MeasuredPosture, measure, require
 from runners.runtimes import OfferedRuntime, offered
 from runners.version_floors import KnownFlaw, known_flaws, require_floors
 from sandbox.evidence.keys import VerifierKey

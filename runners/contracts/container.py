@@ -15,13 +15,15 @@ from typing import Any
 from runners.contracts.interface import ContractRun
 from runners.errors import ContractRefused
 from runners.leftovers import owner_labels
-from runners.posture import container_config
+from runners.posture import bind, container_config
 from runners.session import SessionPlan, plan_session
 
 _PATH = re.compile(r"(?:/[A-Za-z0-9_][A-Za-z0-9._-]{0,63}){1,8}")
 _KEPT = ("tmp", "proc", "sys", "dev", "etc", "bin", "sbin", "lib", "lib64", "usr", "run", "boot")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_INJECTED = re.compile(r"LD_.*|GCONV_PATH|GLIBC_TUNABLES|.*_PROXY|grand_challenge_.*", re.IGNORECASE)
+_INJECTED = re.compile(
+    r"LD_.*|GCONV_PATH|GLIBC_TUNABLES|NVIDIA_.*|.*_PROXY|grand_challenge_.*", re.IGNORECASE
+)
 _LONGEST_VALUE = 4096
 
 
@@ -74,14 +76,15 @@ def settings(planned: SessionPlan, folders: Folders, shown: Path, output: Path) 
         user=planned.user,
         workdir=folders.workdir or planned.workdir,
         environment=folders.environment,
+        image_variables=planned.image_variables,
         labels=owner_labels(planned.session),
         loopback=folders.loopback,
     )
     host = config["HostConfig"]
     places = {folders.input_target: shown, **folders.read_only}
     host["Mounts"] = [
-        *(_bind(source, target, read_only=True) for target, source in places.items()),
-        _bind(output, folders.output_target, read_only=False),
+        *(bind(source, target, read_only=True) for target, source in places.items()),
+        bind(output, folders.output_target, read_only=False),
     ]
     for limit in host["Ulimits"]:
         if limit["Name"] == "fsize":
@@ -153,16 +156,7 @@ def checked_environment(values: Mapping[str, str]) -> dict[str, str]:
             or "\0" in value
         ):
             raise ContractRefused(
-                "The contract's environment has a variable that is not plain, or that loads libraries (LD_*)."
+                "The contract's environment has a variable that is not plain, that loads libraries (LD_*), or that "
+                "asks for devices (NVIDIA_*)."
             )
     return dict(values)
-
-
-def _bind(source: Path, target: str, *, read_only: bool) -> dict[str, Any]:
-    return {
-        "Type": "bind",
-        "Source": str(source.resolve()),
-        "Target": target,
-        "ReadOnly": read_only,
-        "BindOptions": {"Propagation": "rprivate"},
-    }

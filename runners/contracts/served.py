@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from runners.endings import ending
@@ -150,7 +151,12 @@ class _Drained:
 
 def _helper_config(image: str, server: str, posture: Posture, limits: Limits, session: str) -> dict[str, Any]:
     config = container_config(
-        image, posture=posture, limits=limits, user=NONROOT_USER, labels=owner_labels(session), loopback=True
+        image,
+        posture=replace(posture, gpu=None),
+        limits=limits,
+        user=NONROOT_USER,
+        labels=owner_labels(session),
+        loopback=True,
     )
     host = config["HostConfig"]
     host["NetworkMode"] = f"container:{server}"

@@ -323,6 +323,7 @@ static void devices(void) {
     device_folder("/dev", &comma);
     device_folder("/dev/net", &comma);
     device_folder("/dev/dri", &comma);
+    device_folder("/dev/nvidia-caps", &comma);
     putchar(']');
 }
 

@@ -28,8 +28,11 @@ def needed(*programs):
 
 
 @contextlib.contextmanager
-def own_docker(**runtimes):
-    """Start a dockerd that shares nothing with the machine's own, with ``runtimes`` (name to settings)."""
+def own_docker(*, programs=None, **runtimes):
+    """Start a dockerd that shares nothing with the machine's own, with ``runtimes`` (name to settings).
+
+    ``programs`` is a folder of programs that it finds before the machine's own.
+    """
     needed("dockerd", "containerd")
     with short_folder() as folder:
         (folder / "daemon.json").write_text(json.dumps({"runtimes": runtimes}))
@@ -48,7 +51,7 @@ def own_docker(**runtimes):
             ),
             *("--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"),
         ]
-        with served(command, url, folder) as engine:
+        with served(command, url, folder, programs) as engine:
             yield engine
 
 
@@ -90,10 +93,18 @@ def short_folder():
 
 
 @contextlib.contextmanager
-def served(command, url, folder):
+def served(command, url, folder, programs=None):
+    path = os.environ["PATH"] if programs is None else f"{programs}:{os.environ['PATH']}"
     with (folder / "log").open("wb") as log:
         # Podman's monitor notes a death for want of memory in its working folder.
-        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True, cwd=folder)
+        process = subprocess.Popen(
+            command,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=folder,
+            env={**os.environ, "PATH": path},
+        )
     try:
         yield reached(url, process, folder)
     finally:

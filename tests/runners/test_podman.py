@@ -7,8 +7,9 @@ import pytest
 from runners.errors import EngineBroken
 from runners.failures import FailureCode
 from runners.limits import Limits
+from runners.masks import MASKED_PATHS
 from runners.podman import podman_settings
-from runners.posture import MASKED_PATHS, NONROOT_USER, Posture, container_config
+from runners.posture import NONROOT_USER, Posture, container_config
 from runners.worker import run_cases
 from tests.runners.conftest import SCORE, make_vendor, stage
 from tests.runners.own_engines import own_podman

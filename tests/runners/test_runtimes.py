@@ -4,12 +4,13 @@ import dataclasses
 
 import pytest
 
+from runners.comparison import VARIANTS, compare
 from runners.engine import EngineFacts
 from runners.errors import PostureRefused
 from runners.images import probe_image
 from runners.limits import Limits
 from runners.posture import Posture
-from runners.probe import VARIANTS, compare, measure, require
+from runners.probe import measure, require
 from runners.runtimes import golden_tables, offered, table_for
 from tests.runners.own_engines import crun_settings, needed, own_docker, short_folder
 

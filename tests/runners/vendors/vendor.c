@@ -82,6 +82,19 @@ static void answer_writable(void) {
     answer(name, open_input < 0 && make_input < 0 && make_root < 0 ? "0" : "1");
 }
 
+/* What shows of a GPU, a twentieth for each power of two: a node, one that may be opened, the image's variables. */
+static void answer_gpu(void) {
+    char value[32];
+    int file = open("/dev/nvidia0", O_RDWR);
+    int node = !access("/dev/nvidia0", F_OK), allowed = file >= 0 || errno == ENXIO;
+    int libraries = getenv("LD_LIBRARY_PATH") != NULL;
+    int told = getenv("LD_PRELOAD") || getenv("NVIDIA_DISABLE_REQUIRE") || getenv("NVIDIA_IMEX_CHANNELS");
+    if (file >= 0)
+        close(file);
+    snprintf(value, sizeof value, "%.2f", (node + 2 * (node && allowed) + 4 * libraries + 8 * told) / 20.0);
+    answer(name, value);
+}
+
 static void misbehave(void) {
     if (is("slow")) forever();
     else if (is("memory")) eat_memory();
@@ -119,6 +132,7 @@ static void misbehave(void) {
     else if (is("first")) answer_first_byte();
     else if (is("neighbours")) answer_neighbours();
     else if (is("writes")) answer_writable();
+    else if (is("gpu")) answer_gpu();
     else answer(name, "0.5");
     fflush(stdout);
 }
