@@ -29,6 +29,10 @@ UNDEFINED = 0xFFFFFFFF
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 DEEPEST_NESTING = 256
 
+_FIRST_PIXEL_TAG = min(PIXEL_TAGS)
+# Groups below 8 are commands and file meta information.
+_LAST_BEFORE_DATA_SET = 0x0007FFFF
+
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
@@ -80,6 +84,11 @@ def has_prefix(buffer: Buffer) -> bool:
     return buffer[PREFIX_OFFSET:META_OFFSET] == b"DICM"
 
 
+def declared_encoding(transfer_syntax_uid: str) -> tuple[bool, bool]:
+    """(implicit, big endian) that a transfer syntax promises."""
+    return transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid == EXPLICIT_BIG
+
+
 def walk_file(buffer: Buffer, wanted: Collection[int]) -> DataSet:
     """Walk a PS3.10 file that is not deflated.
 
@@ -92,7 +101,7 @@ def walk_file(buffer: Buffer, wanted: Collection[int]) -> DataSet:
     syntax = meta.get(0x00020010, "")
     if not syntax or syntax in (DEFLATED, JPIP_DEFLATED, PRIVATE_GE):
         raise OddDataSetError("no transfer syntax that can be walked as it stands")
-    implicit, big_endian = syntax == IMPLICIT_LITTLE, syntax == EXPLICIT_BIG
+    implicit, big_endian = declared_encoding(syntax)
     values, pixel = walk_data_set(buffer, start, wanted, implicit=implicit, big_endian=big_endian)
     return DataSet(meta=meta, values=values, pixel=pixel, big_endian=big_endian, implicit=implicit)
 
@@ -144,7 +153,9 @@ def walk_data_set(
     order = ">" if big_endian else "<"
     unpack = struct.Struct(order + ("HHI" if implicit else "HH2sH")).unpack_from
     unpack_length = struct.Struct(order + "I").unpack_from
-    end, last = len(buffer), 0
+    # This loop runs hundreds of times for a file: it asks for no more than each element needs.
+    end, last = len(buffer), _LAST_BEFORE_DATA_SET
+    last_header = end - 8
     values: Values = {}
     vr = b""
     # In implicit VR two capital letters here mean that the data set is explicit after all.
@@ -154,32 +165,36 @@ def walk_data_set(
         and buffer[position + 4 : position + 6].isupper()
     ):
         raise OddDataSetError("explicit VR under an implicit transfer syntax")
-    while position + 8 <= end:
+    while position <= last_header:
         if implicit:
             group, element, length = unpack(buffer, position)
-            start = position + 8
+            position += 8
         else:
             group, element, vr, length = unpack(buffer, position)
-            start = position + 8
-            if vr in _LONG_VRS:
-                if start + 4 > end:
+            position += 8
+            if vr not in _SHORT_VRS:
+                if vr not in _LONG_VRS:
+                    raise OddDataSetError("unknown VR", unknown_vr=True)
+                if position + 4 > end:
                     raise OddDataSetError("ends inside an element header", past_end=True)
-                length = unpack_length(buffer, start)[0]
-                start += 4
-            elif vr not in _SHORT_VRS:
-                raise OddDataSetError("unknown VR", unknown_vr=True)
+                length = unpack_length(buffer, position)[0]
+                position += 4
         tag = group << 16 | element
-        if tag <= last or group < 8:
+        if tag <= last:
             raise OddDataSetError("elements out of order")
         last = tag
-        if tag in PIXEL_TAGS:
-            return values, PixelElement(tag=tag, start=start, length=None if length == UNDEFINED else length)
+        if tag >= _FIRST_PIXEL_TAG and tag in PIXEL_TAGS:
+            value_length = None if length == UNDEFINED else length
+            return values, PixelElement(tag=tag, start=position, length=value_length)
         if length == UNDEFINED:
             if tag in wanted or not (implicit or vr in _MAY_BE_UNDEFINED):
                 raise OddDataSetError("undefined length where none is allowed")
-            position = _skip_sequence(buffer, start, implicit=implicit or vr == b"UN", big_endian=big_endian)
+            position = _skip_sequence(
+                buffer, position, implicit=implicit or vr == b"UN", big_endian=big_endian
+            )
             continue
-        position = start + length
+        start = position
+        position += length
         if position > end:
             raise OddDataSetError("ends inside an element", past_end=True)
         if tag in wanted:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import BinaryIO
 
-from holdout import normalise, pixel_element, pydicom_reader
+from holdout import normalise, pixel_element
 from holdout.attribute_values import attribute_values
 from holdout.attributes import ATTRIBUTES, FILE_COLUMNS, WANTED_TAGS, Kind
 from holdout.elements import (
@@ -26,6 +26,7 @@ from holdout.elements import (
     Buffer,
     DataSet,
     OddDataSetError,
+    declared_encoding,
     ends_inside_element,
     has_prefix,
     walk_data_set,
@@ -148,8 +149,7 @@ def pixel_sha256(folder: str, limits: ReadLimits, path: str) -> str | None:
 @contextmanager
 def _contents(descriptor: int, size: int, limits: ReadLimits) -> Iterator[Buffer]:
     if size <= READ_AT_ONCE:
-        with os.fdopen(os.dup(descriptor), "rb", buffering=0) as stream:
-            yield stream.read(size)
+        yield os.pread(descriptor, size, 0)
         return
     # Larger files are mapped, so that pixels are never held; the header of a giant must lie near its start.
     with mmap.mmap(descriptor, min(size, limits.memory_bytes // 2), prot=mmap.PROT_READ) as mapped:
@@ -263,6 +263,9 @@ def _data_set(
     except OddDataSetError as error:
         odd = error
     inflated = _inflated(buffer, size, limits)
+    # Importing pydicom takes as long as reading a thousand plain files, which never need it.
+    from holdout import pydicom_reader
+
     try:
         if inflated is not None:
             meta, data = inflated
@@ -345,7 +348,7 @@ def _header_defect(
     if data_set.pixel is None and named["bits_allocated"] is not None:
         return "incomplete", "An image without pixel data."
     encoding = (data_set.implicit, data_set.big_endian)
-    if odd is not None and encoding != pydicom_reader.declared_encoding(syntax):
+    if odd is not None and encoding != declared_encoding(syntax):
         return "inconsistent", "The data set is not encoded as its transfer syntax says."
     if odd is not None and odd.unknown_vr:
         return "inconsistent", "An element has an unknown VR; what follows it is read by guess."

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from holdout.errors import HoldoutIndexError
 
 INDEX_VERSION = "proctor/index/2"
 ROWS_PER_GROUP = 20_000
+ROWS_PER_STEP = 500
 _VERSION_KEY = b"proctor"
 _SPECIAL_TYPES = {"size": pa.int64(), "preamble": pa.bool_()}
 
@@ -76,15 +78,16 @@ def write_index(rows: Iterable[Sequence[object]], path: Path) -> None:
     Raises:
         HoldoutIndexError: the place cannot be written.
     """
+    remaining = iter(rows)
     with writing(path) as writer:
-        group: list[Sequence[object]] = []
-        for row in rows:
-            group.append(row)
-            if len(group) == ROWS_PER_GROUP:
-                writer.write_table(table_of(group))
-                group = []
-        if group:
-            writer.write_table(table_of(group))
+        # Columns are made while the next rows are still being read, and take less memory than rows.
+        while steps := list(islice(_steps(remaining), ROWS_PER_GROUP // ROWS_PER_STEP)):
+            writer.write_table(pa.concat_tables(steps))
+
+
+def _steps(rows: Iterator[Sequence[object]]) -> Iterator[pa.Table]:
+    while step := list(islice(rows, ROWS_PER_STEP)):
+        yield table_of(step)
 
 
 def read_index(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from holdout.errors import IngestError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """A file: its path below the folder, and the status and reason that it has without being opened."""
+class Found(NamedTuple):
+    """A file: its path below the folder, and the status and reason that it has without being opened.
+
+    A tuple, since every one is pickled on its way to a reading process.
+    """
 
     path: str
     status: str | None = None
@@ -42,7 +44,7 @@ def entries(folder: Path, index_path: Path) -> Iterator[Found]:
             elif _storable(path) != path:
                 sentence = "The file name is not valid UTF-8; rename the file."
                 yield Found(path=_storable(path), status="unreadable", sentence=sentence)
-            elif not _is_index(folder / path, index_path):
+            elif not (_is_named_like(entry.name, index_path) and folder / below == index_path.parent):
                 yield Found(path=path)
         waiting.extend(reversed(directories))
 
@@ -51,6 +53,6 @@ def _storable(path: str) -> str:
     return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _is_index(path: Path, index_path: Path) -> bool:
-    """Whether a file is the index itself, or one being written, when it lies inside the folder."""
-    return path.parent == index_path.parent and path.name.removeprefix(".").startswith(index_path.name)
+def _is_named_like(name: str, index_path: Path) -> bool:
+    """Whether a file has the name of the index, or of one being written."""
+    return name.removeprefix(".").startswith(index_path.name)

@@ -15,8 +15,6 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from holdout.elements import (
-    EXPLICIT_BIG,
-    IMPLICIT_LITTLE,
     PIXEL_TAGS,
     UNDEFINED,
     DataSet,
@@ -62,11 +60,6 @@ def read_inflated(data: bytes, meta: dict[int, str], wanted: Collection[int]) ->
         values = _raw_values(dataset, wanted)
     pixel = _pixel_element(stream, implicit=False, big_endian=False)
     return DataSet(meta=meta, values=values, pixel=pixel, big_endian=False, implicit=False)
-
-
-def declared_encoding(transfer_syntax_uid: str) -> tuple[bool, bool]:
-    """(implicit, big endian) that a transfer syntax promises."""
-    return transfer_syntax_uid == IMPLICIT_LITTLE, transfer_syntax_uid == EXPLICIT_BIG
 
 
 def _raw_values(dataset: Dataset, wanted: Collection[int]) -> Values:

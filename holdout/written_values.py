@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 import warnings
 
-from pydicom.charset import convert_encodings, decode_bytes, default_encoding
-
 from holdout.attributes import SPECIFIC_CHARACTER_SET
 from holdout.elements import Values
 
@@ -34,6 +32,9 @@ def written(values: Values, tag: int, *, big_endian: bool) -> str | None:
         return raw.decode("ascii")
     if vr not in _IN_SPECIFIC_CHARACTER_SET:
         return raw.decode("latin-1")
+    # Most values are ASCII: importing pydicom for them would take longer than reading hundreds of files.
+    from pydicom.charset import decode_bytes
+
     return decode_bytes(raw, _encodings(values), _DELIMITERS)
 
 
@@ -46,6 +47,8 @@ def _binary(letter: str, raw: bytes, order: str) -> str | None:
 
 
 def _encodings(values: Values) -> list[str]:
+    from pydicom.charset import convert_encodings, default_encoding
+
     declared = values.get(SPECIFIC_CHARACTER_SET, ("CS", b""))[1]
     names = declared.rstrip(b" \0").decode("latin-1").split("\\")
     with warnings.catch_warnings():
