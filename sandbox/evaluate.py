@@ -34,6 +34,7 @@ from runners.contracts.interface import ContractRun
 from runners.contracts.registry import CONTRACTS
 from runners.engine import Engine
 from sandbox import holdouts, predictions, protocols, stress_results, submissions, waivers
+from sandbox.asks import Journals
 from sandbox.canonical import canonical_json, digest, digest_bytes
 from sandbox.errors import EvaluationError, EvaluationRefusedError
 from sandbox.evaluation import Evaluation, read
@@ -47,13 +48,13 @@ from sandbox.policy import Policy, load_policy
 from sandbox.protocols import RegisteredProtocol
 from sandbox.release import gate
 from sandbox.results import to_json
-from sandbox.run import RunTally, contract_run, failure_counts, run_key, run_submission
+from sandbox.run import contract_run, most_at_once, run_key, run_submission
 from sandbox.scored import scored_cases
 from sandbox.scoring.score import StepCounts, score
 from sandbox.scoring.stress.score import score_stress
 from sandbox.selfcheck import run_selfchecks
+from sandbox.serving import RunTally
 from sandbox.staging_place import remove_work, work_folder
-from sandbox.stress_run import run_stress
 from sandbox.stress_step import StressStep, read_answers
 from sandbox.submissions import Submission
 from sandbox.tables import write_table
@@ -63,8 +64,6 @@ from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_j
 Say = Callable[[str], None]
 Examining = tuple[Engine, Future[MachineExamination]]
 ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]
-_GROWTH = 4
-"""A perturbed case may be larger than the compressed one that it was made from."""
 
 
 def evaluate(
@@ -202,16 +201,14 @@ class _Steps:
             self._enter_start(ledger, journal)
         with self._progress("loading the image"):
             submissions.load(engine, self._submission, self._policy)
-        containers = self._ask(engine, journal).containers
-        if stress is not None:
-            containers += self._ask_stress(engine, stress).containers
+        containers = self._ask(engine, journal, stress).containers
         self._verified("after", self._look_over("after"))
         facts = {
             "tool": {"proctor": package_version(), "code": self._identity.code},
             "engine": machine.facts,
             "containers": containers + self._earlier().get("containers", 0),
-            "failures": failure_counts(journal),
-            **({} if stress is None else {"stress_failures": stress.failure_counts()}),
+            "failures": journal.failure_counts(),
+            **({} if stress is None else {"stress_failures": stress.journal.failure_counts()}),
         }
         write_json(self._folder / "run.json", facts)
 
@@ -249,17 +246,22 @@ class _Steps:
             self._workspace, self._locked, found, moment=moment, evaluation=self._identity.evaluation
         )
 
-    def _ask(self, engine: Engine, journal: Journal) -> RunTally:
+    def _ask(self, engine: Engine, journal: Journal, stress: StressStep | None) -> RunTally:
         submission, protocol = self._submission, self._registered.protocol
-        work = self._work()
-        request = self._request(engine, work)
+        plan = None if stress is None else stress.plan
+        work = work_folder(
+            self._folder,
+            self._locked,
+            at_once=most_at_once(submission, self._policy, self._locked.cases.num_rows, plan),
+        )
         try:
             with self._progress(f"asking {submission.vendor}") as bar:
                 return run_submission(
                     submission,
-                    request,
+                    self._request(engine, work),
                     self._locked,
-                    journal,
+                    Journals(clean=journal, stressed=None if stress is None else stress.journal),
+                    plan,
                     policy=self._policy,
                     protocol=protocol,
                     key=run_key(secret_key(self._workspace, "pseudonyms"), self._identity.evaluation),
@@ -274,35 +276,8 @@ class _Steps:
         finally:
             remove_work(self._folder)
             self._enter_access(len(journal.ended))
-
-    def _ask_stress(self, engine: Engine, stress: StressStep) -> RunTally:
-        work = self._work(largest=_GROWTH)
-        try:
-            with self._progress(f"stressing {self._submission.vendor}") as bar:
-                return run_stress(
-                    self._submission,
-                    self._request(engine, work),
-                    self._locked,
-                    stress.plan,
-                    stress.journal,
-                    policy=self._policy,
-                    protocol=self._registered.protocol,
-                    key=run_key(secret_key(self._workspace, "pseudonyms"), self._identity.evaluation),
-                    work=work,
-                    progress=bar,
-                )
-        finally:
-            remove_work(self._folder)
-            stress.enter_access()
-
-    def _work(self, *, largest: int = 1) -> Path:
-        submission = self._submission
-        return work_folder(
-            self._folder,
-            self._locked,
-            containers=self._policy.run.containers * largest,
-            whole_set=CONTRACTS[submission.contract].whole_set(submission.settings),
-        )
+            if stress is not None:
+                stress.enter_access()
 
     def _request(self, engine: Engine, work: Path) -> ContractRun:
         return contract_run(

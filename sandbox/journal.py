@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +22,7 @@ _SECONDS_BETWEEN_SYNCS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How one case ended. ``seconds`` and ``container`` (side.number) stay inside the institution."""
+    """How one case ended. ``seconds`` and ``container`` (round-side.number) stay inside the institution."""
 
     case_id: str
     levels: list[int] | None
@@ -73,6 +74,10 @@ class Journal:
         # A lost machine may cost the last seconds' work, never a wrong line; a killed process loses nothing.
         if time.monotonic() - self._synced >= _SECONDS_BETWEEN_SYNCS:
             self._sync()
+
+    def failure_counts(self) -> dict[str, int]:
+        """How many ended without an answer, by code."""
+        return dict(sorted(Counter(item.failure for item in self.ended.values() if item.failure).items()))
 
     def _sync(self) -> None:
         self._file.flush()

@@ -14,13 +14,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from runners.answers import Value
 from sandbox.errors import PredictionError
 from sandbox.output_schema import FINDINGS, MASK, Number
 from sandbox.protocol import Output
-from sandbox.tables import write_table
+from sandbox.tables import read_answers, write_table
 
 PARTS_OF_A_PIXEL = 8
 """Corners of findings are kept to this part of a pixel."""
@@ -149,14 +148,4 @@ def read(path: Path) -> pa.Table:
     Raises:
         PredictionError: the file is missing or not what :func:`write` makes.
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise PredictionError(
-            f"{path} cannot be read. Remove it and run the same evaluation again."
-        ) from error
-    if not table.schema.equals(SCHEMA):
-        raise PredictionError(
-            f"{path} does not hold predictions. Remove it and run the same evaluation again."
-        )
-    return table
+    return read_answers(path, SCHEMA)

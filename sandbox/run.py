@@ -1,49 +1,40 @@
-"""The run: staged cases go to the container one by one, and every ending is written down before the next."""
+"""The run: every case, clean and stressed, is put to the submission's containers in rounds.
+
+The first round holds the clean cases and the stressed ones together, in one random order (:mod:`sandbox.asks`). After
+it come the clean cases whose containers were lost among stressed asks, and the repetitions that need containers of
+their own. A contract that shows all cases to one container together answers two sets, clean and stressed, unless the
+protocol asks for one.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
-import shutil
-import threading
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from holdout.case_reader import CaseReader
 from holdout.lock import LockedHoldout
-from holdout.staging import StagedCase, Stager, StagingFailure
+from holdout.staging import Stager
 from runners.contracts.interface import ContractRun
 from runners.contracts.registry import CONTRACTS
 from runners.engine import Engine
-from runners.failures import FailureCode
 from runners.limits import Limits
 from runners.posture import Posture
-from runners.worker import CaseInput, CaseOutcome, SessionEvent
-from sandbox.ahead import ahead
-from sandbox.case_images import StagedImages
-from sandbox.journal import Ended, Journal
+from sandbox.asks import Ask, Journals, in_order
+from sandbox.making import AHEAD, AHEAD_STRESSED, child_processes, made_ahead
 from sandbox.output_schema import Number
 from sandbox.policy import Policy
-from sandbox.predictions import typed_answer
 from sandbox.protocol import Output, Protocol
+from sandbox.serving import Round, RunTally, Serving, Smoke
 from sandbox.smoke import ask_smoke_case, judge_smoke_case, smoke_case
+from sandbox.stress_plan import SESSIONS, StressPlan
 from sandbox.submissions import Submission
 
-AHEAD = 16
-"""Cases staged ahead of each container: staging hides behind the container's own time."""
-
-
-@dataclass(slots=True)
-class RunTally:
-    """What happened in one run of the container; for the operator and, in part, the report."""
-
-    containers: int = 0
-    events: list[SessionEvent] = field(default_factory=list)
+_GROWTH = 4
+"""A perturbed case may be larger than the compressed one that it was made from."""
 
 
 def run_key(pseudonym_key: bytes, evaluation: str) -> bytes:
@@ -95,11 +86,28 @@ def _range(number: Number) -> dict[str, float | bool]:
     return {**bounds, "whole": True} if number.whole else bounds
 
 
+def most_at_once(submission: Submission, policy: Policy, cases: int, plan: StressPlan | None) -> int:
+    """How many cases lie ready at the same time, in sizes of the largest case of the hold-out."""
+    asks = 0 if plan is None else len(plan.asks)
+    if CONTRACTS[submission.contract].whole_set(submission.settings):
+        return cases + _GROWTH * asks
+    ahead = AHEAD if plan is None else _GROWTH * AHEAD_STRESSED
+    return (2 * ahead + 2) * policy.run.containers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Planned:
+    name: str
+    asks: Sequence[Ask]
+    limits: Limits
+
+
 def run_submission(
     submission: Submission,
     request: ContractRun,
     locked: LockedHoldout,
-    journal: Journal,
+    journals: Journals,
+    plan: StressPlan | None,
     *,
     policy: Policy,
     protocol: Protocol,
@@ -107,150 +115,99 @@ def run_submission(
     work: Path,
     progress: Callable[[int, int | None], None] | None = None,
 ) -> RunTally:
-    """Ask the container about every case that the journal does not hold yet, after the smoke case.
+    """Ask the container whatever the journals do not hold yet, after the smoke case.
 
     Args:
-        request: what :func:`contract_run` made; every container gets an input root of its own below ``work``.
+        request: what :func:`contract_run` made.
+        plan: the stressed asks, or None.
         policy: it says how many containers run side by side; each sees one case at a time, or all when its
             contract says so.
+        key: the run's; pseudonyms and order follow from it.
         work: a folder for staged cases; it is emptied again.
 
     Raises:
         EvaluationRefusedError: the smoke case failed; no container has seen a real one.
-        HoldoutError, RunnerError: the host's side failed; the journal keeps what had ended.
+        HoldoutError, RunnerError: the host's side failed; the journals keep what had ended.
     """
-    total = locked.cases.num_rows
-    tally = RunTally()
-    if len(journal.ended) >= total:
-        return tally
-    contract = CONTRACTS[submission.contract]
-    containers = policy.run.containers
+    tally, contract = RunTally(), CONTRACTS[submission.contract]
     together = contract.whole_set(submission.settings)
-    if together:
-        containers = 1
-        ask_smoke_case(submission, request, policy, protocol, work, key)
-    gate = _Gate(is_open=together)
-    staging = work / "staging"
-    staging.mkdir()
-    guard = threading.Lock()
-
-    def end(item: Ended) -> None:
-        with guard:
-            journal.append(item)
-            if progress:
-                progress(len(journal.ended), total)
-
+    containers = 1 if together else policy.run.containers
     stager = Stager(
         locked,
         run_key=key,
         attributes=protocol.input.attributes,
-        destination=staging,
-        processes=max(1, len(os.sched_getaffinity(0)) - containers),
+        destination=work / "staging",
+        processes=child_processes(containers),
         ahead=AHEAD * containers,
     )
-    names = {stager.pseudonym(case_id): case_id for case_id in locked.cases["case_id"].to_pylist()}
-    waiting = {name for name, case_id in names.items() if case_id not in journal.ended}
+    clean = [
+        Ask(token=stager.pseudonym(case_id), case_id=case_id)
+        for case_id in locked.cases["case_id"].to_pylist()
+    ]
+    stressed = () if plan is None else plan.asks
+    left = [ask for ask in in_order((*clean, *stressed), key) if not journals.holds(ask)]
+    if not left:
+        return tally
+    smoke = None
+    if together:
+        ask_smoke_case(submission, request, policy, protocol, work, key)
+    else:
+        smoke = Smoke(
+            case=partial(smoke_case, protocol, work, key), judge=partial(judge_smoke_case, policy=policy)
+        )
+    (work / "staging").mkdir()
 
-    opened, stop = contextlib.ExitStack(), threading.Event()
+    def put(planned: _Planned) -> Serving:
+        this = Round(
+            name=planned.name,
+            asks=planned.asks,
+            contract=contract,
+            request=replace(request, limits=planned.limits),
+            containers=containers,
+            smoke=smoke,
+            output=protocol.output,
+            work=work,
+        )
+        seed = 0 if protocol.stress is None else protocol.stress.seed
+        with made_ahead(planned.asks, stager, work / "staging", seed=seed, containers=containers) as source:
+            serving = Serving(this, source, journals, tally, told)
+            serving.put()
+        return serving
 
-    def stage() -> Iterator[StagedCase | StagingFailure]:
-        # Its child processes start here, in the thread that works ahead, while the containers start.
-        opened.enter_context(stager)
-        yield from stager.stage(waiting)
+    def told() -> None:
+        if progress:
+            progress(journals.ended, len(clean) + len(stressed))
 
-    # The stager takes away what was staged when it is closed, so that comes last.
-    with opened, ahead(stage(), AHEAD * containers) as source:
-
-        def staged(number: int) -> Iterator[CaseInput]:
-            """Cases for one container, taken from the one source that all of them share."""
-            if number == 0 and not together:
-                yield smoke.result()
-            if not gate.wait():
-                return
-            for item in source:
-                if isinstance(item, StagingFailure):
-                    end(_not_staged(item))
-                else:
-                    yield CaseInput(case=item.pseudonym, directory=item.directory, files=item.files)
-
-        def note(event: SessionEvent) -> None:
-            with guard:
-                tally.events.append(event)
-                tally.containers += event.kind in ("ready", "not_ready")
-
-        def serve(number: int) -> None:
-            try:
-                root = work / f"input-{number}"
-                root.mkdir()
-                images = StagedImages(opened.enter_context(CaseReader()))
-                ready = replace(request, input_root=root, on_event=note, reader=images)
-                with contextlib.closing(contract.run(ready, staged(number))) as outcomes:
-                    for outcome in outcomes:
-                        if outcome.case in names:
-                            end(_ended(outcome, names[outcome.case], number, protocol))
-                        else:
-                            judge_smoke_case(outcome, policy)
-                            gate.open()
-                        if stop.is_set():
-                            return
-            finally:
-                if number == 0:
-                    gate.shut_unless_open()
-
-        with ThreadPoolExecutor(containers + 1) as pool:
-            # Made while the containers start.
-            smoke: Future[CaseInput] = pool.submit(opened.enter_context, smoke_case(protocol, work, key))
-            running = [pool.submit(serve, number) for number in range(containers)]
-            try:
-                wait(running, return_when=FIRST_EXCEPTION)
-            finally:
-                # One side's failure, or Ctrl-C, ends the others after the case they are at.
-                stop.set()
-        for each in running:
-            each.result()
-    shutil.rmtree(staging, ignore_errors=True)
+    apart = together and protocol.stress is not None and protocol.stress.whole_set == "apart"
+    for planned in _rounds(left, request.limits, cases=len(clean), apart=apart):
+        served = put(planned)
+        smoke = None
+        if served.again:
+            spent = served.clean_seconds / containers
+            seconds = max(request.limits.seconds_per_run - spent, math.ulp(1.0))
+            limits = replace(request.limits, seconds_per_run=seconds)
+            put(_Planned(name="again", asks=in_order(served.again, key), limits=limits))
     return tally
 
 
-class _Gate:
-    """Keeps real cases from every container until one of them has stood the smoke case."""
-
-    def __init__(self, *, is_open: bool) -> None:
-        self._decided, self._is_open = threading.Event(), is_open
-        if is_open:
-            self._decided.set()
-
-    def open(self) -> None:
-        self._is_open = True
-        self._decided.set()
-
-    def shut_unless_open(self) -> None:
-        """Let those who wait go, without a case."""
-        self._decided.set()
-
-    def wait(self) -> bool:
-        """Wait for the decision; tell whether real cases may be shown."""
-        self._decided.wait()
-        return self._is_open
-
-
-def failure_counts(journal: Journal) -> dict[str, int]:
-    """Cases by failure code."""
-    return dict(sorted(Counter(item.failure for item in journal.ended.values() if item.failure).items()))
-
-
-def _ended(outcome: CaseOutcome, case_id: str, number: int, protocol: Protocol) -> Ended:
-    answered = None if outcome.answer is None else list(typed_answer(outcome.answer, protocol.output))
-    return Ended(
-        case_id=case_id,
-        levels=answered,
-        failure=None if outcome.failure is None else outcome.failure.value,
-        seconds=round(outcome.seconds, 6),
-        container=f"{number + 1}.{outcome.container}",
-    )
-
-
-def _not_staged(item: StagingFailure) -> Ended:
-    return Ended(
-        case_id=item.case_id, levels=None, failure=FailureCode.STAGING_FAILED.value, seconds=0.0, container=""
-    )
+def _rounds(left: Sequence[Ask], limits: Limits, *, cases: int, apart: bool) -> Iterator[_Planned]:
+    """Rounds in their order; stressed asks bring the time along that as many cases have."""
+    first = [ask for ask in left if ask.session == "main"]
+    if apart:
+        parts = [
+            ("main", [ask for ask in first if not ask.stressed]),
+            ("stress", [ask for ask in first if ask.stressed]),
+        ]
+    else:
+        parts = [("main", first)]
+    for name, asks in parts:
+        if asks:
+            more = sum(ask.stressed for ask in asks) / cases
+            some_clean = any(not ask.stressed for ask in asks)
+            seconds = limits.seconds_per_run * max(1.0, more + some_clean)
+            yield _Planned(name=name, asks=asks, limits=replace(limits, seconds_per_run=seconds))
+    for session in SESSIONS:
+        asks = [ask for ask in left if ask.session == session]
+        if session != "main" and asks:
+            fewer = replace(limits, cpus=1.0 if limits.cpus > 1 else limits.cpus / 2)
+            yield _Planned(name=session, asks=asks, limits=fewer if session == "threads" else limits)

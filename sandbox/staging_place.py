@@ -1,7 +1,7 @@
 """Where staged cases wait for the container: in memory when they fit there, else beside the evaluation.
 
 In memory nothing of a case ever reaches a disk. A case stays there for moments, and a bounded number at a time
-(``run.AHEAD``).
+(``run.most_at_once``).
 """
 
 from __future__ import annotations
@@ -11,20 +11,18 @@ import shutil
 from pathlib import Path
 
 from holdout.locked import LockedHoldout, read_index
-from sandbox.run import AHEAD
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - made below under a name of its own, readable by its owner alone
 _SHARE = 4
 """At most one part in so many of the free memory file system is taken."""
 
 
-def work_folder(evaluation: Path, locked: LockedHoldout, *, containers: int, whole_set: bool = False) -> Path:
+def work_folder(evaluation: Path, locked: LockedHoldout, *, at_once: int) -> Path:
     """Make the empty folder for one run's staged cases, removing what a killed run left in it.
 
-    ``whole_set``: all cases lie there at once, since the contract shows them to one container together.
+    ``at_once``: how many cases of the largest size lie there at the same time.
     """
     remove_work(evaluation)
-    at_once = locked.cases.num_rows if whole_set else (2 * AHEAD + 2) * containers
     needed = _largest_case(locked) * at_once
     try:
         fits = MEMORY.is_dir() and needed * _SHARE < shutil.disk_usage(MEMORY).free

@@ -1,12 +1,13 @@
-"""Which stressed asks are put, on which patients, in which order: a function of hold-out, protocol and keys.
+"""Which stressed asks are put, and on which patients: a function of hold-out, protocol and keys.
 
 What a container can learn from being asked:
 
 * Every perturbation is put to every sampled patient, also one that is meant for positive cases only: its presence
   tells no truth, and only the cases it is meant for are scored.
 * The sample is half positive, half negative where the hold-out allows it, and the same for every submission.
-* Each ask has a pseudonym and UIDs of its own, and its place in the order is random. Pixels are the patient's: a
-  container that remembers pixels knows that it has met them. Nothing that identifies tells it.
+* Each ask has a pseudonym and UIDs of its own, and its place among clean and stressed asks is random
+  (:func:`sandbox.asks.in_order`). Pixels are the patient's: a container that remembers pixels knows that it has met
+  them. Nothing that identifies tells it.
 * A donor is of the same class, so one ask ties two patients of one class together; which class, it does not tell.
 """
 
@@ -14,12 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdout.uids import keyed_token
+from sandbox.asks import Ask, Session, in_order
 from sandbox.errors import EvaluationRefusedError
 from sandbox.protocol import Protocol
 from sandbox.stress.asking import CLEAN, pseudonym_of
@@ -28,7 +29,6 @@ from sandbox.stress.registry import find, registry
 from sandbox.stress_section import resolved_test
 from sandbox.truth import REFERENCE, read_truth
 
-Session = Literal["main", "fresh", "threads", "batch"]
 SESSION_OF: dict[Run, Session] = {
     "none": "main",
     "same case again": "main",
@@ -41,30 +41,8 @@ SESSIONS: tuple[Session, ...] = ("main", "fresh", "threads", "batch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
-    """One question: a case under a perturbation, in a session of containers.
-
-    ``token`` is the pseudonym that the container sees, and the ask's name in the journal. ``donor`` is the case
-    whose pixels are shown, or None.
-    """
-
-    token: str
-    case_id: str
-    perturbation: str
-    severity: int
-    donor: str | None
-    session: Session
-    key: bytes
-
-    @property
-    def change(self) -> str:
-        """Name of what changes the files; a run variant changes nothing."""
-        return CLEAN if self.perturbation.startswith("repeat_") else self.perturbation
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StressPlan:
-    """The asks in the order in which they are put, and the sampled cases by case_id, one for each patient."""
+    """The stressed asks in the run's order, and the sampled cases by case_id, one for each patient."""
 
     asks: tuple[Ask, ...]
     sample: tuple[str, ...]
@@ -121,8 +99,7 @@ def make_plan(
                         key=key,
                     )
                 )
-    asks.sort(key=lambda ask: (SESSIONS.index(ask.session), keyed_token(run_key, "stress order", ask.token)))
-    return StressPlan(asks=tuple(asks), sample=tuple(sample))
+    return StressPlan(asks=tuple(in_order(asks, run_key)), sample=tuple(sample))
 
 
 def _checked(name: str, protocol: Protocol) -> Perturbation:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from statistics import NormalDist
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -70,7 +70,11 @@ class WantedWidth(_Part):
 
 
 class Stress(_Part):
-    """The section as a person writes it; ``tests`` is filled in, never written."""
+    """The section as a person writes it; ``tests`` is filled in, never written.
+
+    ``whole_set`` is for containers that get all cases together: stressed cases come ``apart``, in a set of their own,
+    or ``among`` the clean ones, where nothing tells a container of the test but every answer may depend on them.
+    """
 
     suite: _Word | None = None
     perturbations: Annotated[tuple[StressTest, ...], Field(max_length=200)] = ()
@@ -79,12 +83,15 @@ class Stress(_Part):
     seed: Annotated[int, Field(ge=0, le=2**31)] = 1
     margins: StressMargins = StressMargins()
     level: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
+    whole_set: Literal["apart", "among"] = "apart"
     tests: tuple[ResolvedTest, ...] = ()
 
     @property
     def document(self) -> dict[str, Any]:
         """The plain mapping that the protocol's digest covers."""
         plain = self.model_dump(mode="json", exclude={"perturbations", "wanted"})
+        if self.whole_set == "apart":
+            del plain["whole_set"]
         return {**plain, "patients": self.sample}
 
     @property

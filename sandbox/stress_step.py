@@ -11,23 +11,19 @@ Truth is needed to plan (classes, donors): the reference standard is opened for 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from holdout.lock import LockedHoldout, open_reference
-from sandbox import holdouts
-from sandbox.errors import PredictionError
+from sandbox import holdouts, tables
 from sandbox.evidence.ledger import Ledger
 from sandbox.identity import Identity
 from sandbox.journal import Journal
 from sandbox.protocol import Protocol
 from sandbox.run import run_key
 from sandbox.stress_plan import StressPlan, make_plan
-from sandbox.stress_run import waiting
 from sandbox.tables import write_table
 from sandbox.workspace import Workspace, entry, open_ledger, secret_key
 
@@ -85,7 +81,7 @@ class StressStep:
     @property
     def done(self) -> bool:
         """Whether every ask has ended."""
-        return not waiting(self.plan, self.journal)
+        return all(ask.token in self.journal.ended for ask in self.plan.asks)
 
     def enter_access(self) -> None:
         """Enter how many more asks were put; a killed run's are entered by the one that follows it."""
@@ -102,12 +98,6 @@ class StressStep:
         path = self._folder / "stress.parquet"
         if not path.exists():
             write_table(_answers(self.plan, self.journal), path)
-
-    def failure_counts(self) -> dict[str, int]:
-        """Asks by how they ended without an answer."""
-        return dict(
-            sorted(Counter(item.failure for item in self.journal.ended.values() if item.failure).items())
-        )
 
     def _enter_opened(self, ledger: Ledger, cases: int) -> None:
         known = ledger.find(kind="reference-opened", evaluation=self._identity.evaluation)
@@ -129,17 +119,7 @@ def read_answers(path: Path) -> pa.Table:
     Raises:
         PredictionError: the file is missing or not what :meth:`StressStep.write` makes.
     """
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise PredictionError(
-            f"{path} cannot be read. Remove it and run the same evaluation again."
-        ) from error
-    if not table.schema.equals(SCHEMA):
-        raise PredictionError(
-            f"{path} does not hold answers to stressed asks. Remove it and run the same evaluation again."
-        )
-    return table
+    return tables.read_answers(path, SCHEMA)
 
 
 def _answers(plan: StressPlan, journal: Journal) -> pa.Table:

@@ -1,5 +1,6 @@
 """Stress tests in an evaluation, through the real commands: planned, put, killed and resumed, scored, shown, proven."""
 
+import hashlib
 import json
 import shutil
 import signal
@@ -9,12 +10,16 @@ import time
 import zipfile
 
 import pyarrow.parquet as pq
+import pydicom
 import pytest
 
 from runners.images import build_image, save_image
 from sandbox.commands.main import main
 from sandbox.evaluation import evaluations
 from sandbox.evidence.verification import verify_dossier
+from sandbox.protocol import load_protocol
+from sandbox.results import from_json as results_from_json
+from sandbox.smoke import smoke_case
 from sandbox.stress_results import from_json
 from sandbox.workspace import open_ledger, open_workspace
 from tests.end_to_end.conftest import PROTOCOL, VENDORS
@@ -141,10 +146,13 @@ def test_a_run_killed_among_the_stressed_asks_ends_with_the_same_bytes(site, str
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for_asks(site.home, 20)
+    wait_for_asks(site.home, 40)
     run.send_signal(signal.SIGKILL)
     run.wait(timeout=30)
     journal = next((site.home / "evaluations").glob("*/stress.jsonl"))
+    # Clean cases are asked among the stressed ones, not before them.
+    clean = journal.with_name("journal.jsonl").read_bytes().count(b"\n")
+    assert 0 < clean < len(site.labels)
     before = journal.read_bytes()
     before = before[: before.rfind(b"\n") + 1]
     assert main(["-q", *stressed]) == 0
@@ -164,3 +172,78 @@ def test_a_run_killed_among_the_stressed_asks_ends_with_the_same_bytes(site, str
     with open_ledger(open_workspace(site.home)) as ledger:
         used = ledger.find(kind="holdout-accessed", evaluation=resumed.id)
     assert sum(entry.detail.get("asks", 0) for entry in used) == (ASKS_EACH - 1) * 24
+    assert sum(entry.detail["cases"] for entry in used if "asks" not in entry.detail) == len(site.labels)
+
+
+FEW = """
+stress:
+  patients: 10
+  perturbations: [{name: dr_gamma, severities: [5]}]
+"""
+
+
+def evaluated(site, engine, folder, files, stress=FEW):
+    """Evaluate a container made of ``files``, which knows the hold-out's pixels, under a protocol with ``stress``."""
+    path = folder / "few.yaml"
+    path.write_text(PROTOCOL.replace("name: end-to-end", "name: few") + stress)
+    archive = save_image(engine, build_image(engine, "proctor/test-few", files), folder / "few.tar")
+    assert main(["-q", "submission", "admit", str(archive), "--vendor", "few"]) == 0
+    assert main(["-q", "protocol", "register", str(path)]) == 0
+    assert main(["-q", "evaluate", "--holdout", "cxr", "--submission", "few", "--protocol", str(path)]) == 0
+    return only_evaluation(site.home)
+
+
+@pytest.mark.parametrize("breaks", ["at once", "by the next question"])
+def test_a_container_that_stress_breaks_loses_no_clean_case(site, engine, tmp_path, breaks):
+    with smoke_case(load_protocol(site.protocol), tmp_path, b"k" * 32) as smoke:
+        pixels = pydicom.dcmread(smoke.directory / smoke.files[0]).PixelData
+    scores = {pixels: 0.9 if label else 0.1 for pixels, label in site.labels.items()}
+    table = {"scores": {**scores, hashlib.sha256(pixels).hexdigest(): 0.5}, "breaks": breaks}
+    item = evaluated(
+        site,
+        engine,
+        tmp_path,
+        {
+            "Dockerfile": DOCKERFILE.replace(b"recogniser", b"fragile"),
+            "fragile.py": (VENDORS / "fragile.py").read_bytes(),
+            "table.json": json.dumps(table).encode(),
+        },
+    )
+    results = results_from_json((item.folder / "results.json").read_bytes())
+    assert (results.flow.answered, results.flow.failed) == (len(site.labels), 0)
+    gamma = from_json((item.folder / "stress.json").read_bytes()).test("dr_gamma")
+    assert gamma.verdict == "outside"
+    facts = json.loads((item.folder / "run.json").read_bytes())
+    assert facts["failures"] == {}
+    if breaks == "at once":
+        assert facts["stress_failures"] == {"crashed": 10}
+    assert facts["containers"] > 10
+
+
+@pytest.mark.parametrize(("whole_set", "containers"), [("apart", 2), ("among", 1)])
+def test_a_container_that_gets_all_cases_together_is_stressed_as_declared(
+    site, engine, tmp_path, whole_set, containers
+):
+    scores = {pixels: 0.9 if label else 0.1 for pixels, label in site.labels.items()}
+    item = evaluated(
+        site,
+        engine,
+        tmp_path,
+        {
+            "Dockerfile": (
+                b"FROM proctor/base\nCOPY oracle_set.py table.json /vendor/\nCOPY proctor.json /\nUSER 65532:65532\n"
+                b'ENTRYPOINT ["python3", "/vendor/oracle_set.py"]\n'
+            ),
+            "oracle_set.py": (VENDORS / "oracle_set.py").read_bytes(),
+            "proctor.json": json.dumps(
+                {"contract": "files/1", "unit": "set", "answer": "predictions.csv#case=score"}
+            ).encode(),
+            "table.json": json.dumps({"scores": scores}).encode(),
+        },
+        FEW + f"  whole_set: {whole_set}\n",
+    )
+    results = results_from_json((item.folder / "results.json").read_bytes())
+    assert results.flow.failed == 0
+    found = from_json((item.folder / "stress.json").read_bytes())
+    assert (found.test("clean").verdict, found.test("dr_gamma").verdict) == ("equal", "outside")
+    assert json.loads((item.folder / "run.json").read_bytes())["containers"] == containers

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 from holdout.uids import keyed_token
+from sandbox.asks import Ask, in_order
 from sandbox.errors import EvaluationRefusedError
 from sandbox.protocol import Protocol
 from sandbox.stress.registry import find
@@ -114,11 +115,19 @@ def test_each_ask_has_a_name_and_a_key_of_its_own_like_those_of_clean_cases():
     assert {len(ask.token) for ask in asks} == {len(keyed_token(RUN, "pseudonym", "c001-1"))}
 
 
-def test_the_order_mixes_perturbations_and_cases():
-    main = [ask for ask in plan().asks if ask.session == "main"]
-    same = sum(a.perturbation == b.perturbation for a, b in itertools.pairwise(main))
-    assert same < len(main) / 2
-    assert [ask.session for ask in plan().asks] == ["main"] * len(main) + ["fresh"] * 20
+def test_the_order_mixes_perturbations_and_cases_and_clean_ones_among_them():
+    asks = plan().asks
+    assert Counter(ask.session for ask in asks) == {"main": 100, "fresh": 20}
+    same = sum(a.perturbation == b.perturbation for a, b in itertools.pairwise(asks))
+    assert same < len(asks) / 2
+    cases = hold_out()[0]["case_id"].to_pylist()
+    clean = [Ask(token=keyed_token(RUN, "pseudonym", case), case_id=case) for case in cases]
+    mixed = in_order([*clean, *asks], RUN)
+    assert [ask for ask in mixed if ask.stressed] == list(asks)
+    runs = sum(a.stressed != b.stressed for a, b in itertools.pairwise(mixed))
+    # Wald and Wolfowitz 1940: 2mn / (m + n) runs are expected of m and n things in random order.
+    expected = 2 * len(clean) * len(asks) / len(mixed)
+    assert abs(runs - expected) < 4 * (expected / 2) ** 0.5
 
 
 def test_donors_are_other_patients_of_the_same_class():

@@ -15,6 +15,8 @@ from sandbox.stress_results import VERDICTS, StressCell, StressTestResult, Stres
 Judged = tuple[StressVerdict, str]
 BROKEN: tuple[StressVerdict, ...] = ("outside", "answered_nonsense")
 _NOT_SURE: tuple[StressVerdict, ...] = (*BROKEN, "cannot_tell")
+# Silence of a container that was not asked is no refusal.
+_NEVER_PUT = ("staging_failed", "not_started", "run_timeout")
 _CHANGES = {"auroc_change": "AUROC", "sensitivity_change": "sensitivity", "specificity_change": "specificity"}
 
 
@@ -42,9 +44,9 @@ def judge(cell: StressCell, perturbation: Perturbation, margins: Margins, *, los
         return "not_applicable", "The perturbation has no meaning for these cases."
     refused = sum(item.cases for item in cell.failures if item.code == "refused")
     failed = cell.cases - cell.answered
-    host = sum(item.cases for item in cell.failures if item.code == "staging_failed")
+    host = sum(item.cases for item in cell.failures if item.code in _NEVER_PUT)
     if host == cell.cases:
-        return "not_applicable", "The host could not hand out any of these cases under this contract."
+        return "not_applicable", "None of these cases could be put to the container."
     if perturbation.expectation == "must refuse":
         return _refusal(cell, refused, failed - host)
     if cell.answered == 0:
