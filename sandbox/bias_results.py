@@ -19,7 +19,7 @@ class Side:
     Attributes:
         name: a level, or ``all other cases``.
         n: cases that the value rests on: the denominator of a rate, positives and negatives for AUROC.
-        positives: positives among them.
+        positives: positives among them, None where the metric knows none.
         patients: distinct patients among them.
         successes: numerator of a rate, None for other metrics.
         value: the metric on this side.
@@ -27,7 +27,7 @@ class Side:
 
     name: str
     n: int
-    positives: int
+    positives: int | None
     patients: int
     successes: int | None
     value: float
@@ -43,7 +43,8 @@ class Gap:
         simultaneous_low, simultaneous_high: interval that holds for all gaps of the family at once.
         largest_not_excluded: the farther simultaneous limit from 0, as a size.
         chance: the size that this gap stays below in 95 of 100 hold-outs of these counts without any gap.
-        statistic: gap over its standard error (on the logit scale for AUROC), normal without a gap.
+        statistic: gap over its standard error (on the logit scale for AUROC, on that of their range for other
+            statistics), normal without a gap.
         p: two-sided, of this gap alone.
         p_holm: adjusted for the family by Holm's steps.
         p_family: adjusted for the family by the largest of its statistics in each resample (max-T),
@@ -109,8 +110,8 @@ class ChanceGap:
         spread_expected, spread_percentile_95: the same of the spread by chance.
         replicates: B.
         method: ``hypergeometric`` (independent cases, rates: outcomes dealt anew among the levels),
-            ``permutation`` (independent cases, AUROC of small levels) or ``normal-common-correlation``
-            (clusters, means, and AUROC by its pooled components).
+            ``permutation`` (independent cases, AUROC of small levels), ``normal-common-correlation`` (clusters,
+            means, and AUROC by its pooled components) or ``normal-own-covariance`` (other statistics).
     """
 
     largest: float
@@ -143,7 +144,10 @@ class Shrunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shrinkage:
-    """Raw beside shrunk for every level; ``spread`` is the standard deviation between levels (logit for AUROC)."""
+    """Raw beside shrunk for every level; ``spread`` is the standard deviation between levels.
+
+    It is on the scale on which the values are taken as normal: the logit for AUROC.
+    """
 
     mean: float
     spread: float
@@ -154,7 +158,7 @@ class Shrinkage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StratumGaps:
-    """One metric over the levels of one stratum.
+    """One metric over the levels of one stratum; ``subject`` is the class, label or rate that it is about.
 
     ``reference`` is the level that the protocol names, None for each level against all other cases. With two
     levels fit for a comparison there is one gap: its mirror image would say the same again. ``reason`` says
@@ -171,11 +175,12 @@ class StratumGaps:
     left_out: tuple[LeftOut, ...]
     shrinkage: Shrinkage | None
     reason: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GapFamily:
-    """All gaps of one metric over all strata: what the adjusted p-values and simultaneous intervals hold for.
+    """All gaps of one metric over all strata and subjects, for which adjusted p-values and simultaneous intervals hold.
 
     ``critical`` is the size that the largest of the family's statistics exceeds with chance 1 - level.
     ``verdict``: ``gap_shown`` when any gap is; ``within_margin`` when all are; else ``cannot_tell``.
@@ -207,6 +212,7 @@ class EqualisedOdds:
     gap: float
     largest_not_excluded: float
     verdict: GapVerdict
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

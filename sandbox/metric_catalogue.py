@@ -187,6 +187,39 @@ METRICS: Final[Mapping[TaskKind, Mapping[str, MetricRule]]] = {
     "detection": _DETECTION,
 }
 
+_COMPARED: Final[Mapping[TaskKind, tuple[str, ...]]] = {
+    "binary": ("auroc", "failure_rate", "sensitivity", "specificity", "ppv", "npv"),
+    "triage": ("auroc", "failure_rate", "sensitivity", "specificity", "ppv", "npv"),
+    "multiclass": (
+        "accuracy", "balanced_accuracy", "cohen_kappa", "macro_auroc", "auroc", "sensitivity", "specificity", "ppv",
+        "failure_rate",
+    ),
+    "multilabel": ("macro_auroc", "auroc", "sensitivity", "specificity", "ppv", "npv", "failure_rate"),
+    "ordinal": (
+        "quadratic_kappa", "exact_agreement", "within_one_agreement", "mean_absolute_grade_error", "expected_cost",
+        "failure_rate",
+    ),
+    "measurement": (
+        "mean_absolute_error", "root_mean_square_error", "concordance_correlation", "failure_rate"
+    ),
+    "segmentation": (
+        "mean_dice", "mean_iou", "mean_nsd", "mean_hd95", "mean_assd", "volume_bias", "mean_absolute_volume_error",
+        "panoptic_quality", "recognition_quality", "failure_rate",
+    ),
+    "detection": ("froc_sensitivity", "average_precision", "cpm", "wafroc", "case_auroc", "failure_rate"),
+}  # fmt: skip
+_COMPARED_ONLY: Final[Mapping[TaskKind, Mapping[str, MetricRule]]] = {
+    "binary": {"calibration_in_the_large": MetricRule(low=-1.0)},
+    "triage": {"calibration_in_the_large": MetricRule(low=-1.0)},
+    "ordinal": {"answered_grade_error": _ANY},
+    "measurement": {"answered_bias": _ANY},
+}
+GAP_METRICS: Final[Mapping[TaskKind, Mapping[str, MetricRule]]] = {
+    kind: {name: METRICS[kind][name] for name in names} | dict(_COMPARED_ONLY.get(kind, {}))
+    for kind, names in _COMPARED.items()
+}
+"""What is compared between groups."""
+
 SCORED_KINDS: Final[frozenset[TaskKind]] = frozenset({"binary", "triage"})
 """Kinds whose answer is one score for one target."""
 

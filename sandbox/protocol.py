@@ -62,11 +62,6 @@ Keyword = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]{1,63}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=2000)]
 MetricName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
-GapMetric = Literal[
-    "auroc", "sensitivity", "specificity", "ppv", "npv", "failure_rate", "calibration_in_the_large"
-]
-"""What is compared between groups."""
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -248,20 +243,21 @@ class Minimum(_Part):
 
 
 Margin = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+OwnMargin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Bias(_Part):
-    """How large a gap between groups may be: ``margin`` for every metric, ``margins`` for single ones.
+    """How large a gap between groups may be: ``margin`` for shares and correlations, ``margins`` for single metrics.
 
-    A gap is a difference of two values between 0 and 1, and so is a margin.
+    ``margin`` is a difference of two values of at most 1; a metric in millimetres or grades needs its own.
     """
 
-    margin: Margin
-    margins: dict[GapMetric, Margin] = Field(default_factory=dict)
+    margin: Margin | None = None
+    margins: dict[MetricName, OwnMargin] = Field(default_factory=dict)
 
-    def of(self, metric: GapMetric) -> float:
-        """Margin of one metric."""
-        return self.margins.get(metric, self.margin)
+    def of(self, metric: str, *, share: bool = True) -> float | None:
+        """Margin of one metric, None where none was declared; ``share``: its values lie between -1 and 1."""
+        return self.margins.get(metric, self.margin if share else None)
 
 
 class StratumLevel(_Part):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from holdout.yamlfile import Where
 from sandbox.bands import CROSS, band_names
-from sandbox.metric_catalogue import METRICS, PAIR, MetricRule, TaskKind
+from sandbox.metric_catalogue import GAP_METRICS, METRICS, PAIR, MetricRule, TaskKind
 from sandbox.output_schema import GRADE
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ _BELONGS: dict[str, tuple[TaskKind, ...]] = {
     "costs": ("ordinal",),
     "agreement": ("measurement",),
     "queue": ("triage",),
-    "bias": ("binary", "triage"),
     "case_mix": ("binary", "triage"),
     "population": ("binary", "triage"),
     "slices": ("binary", "triage"),
@@ -56,6 +55,7 @@ def find_mistakes(protocol: Protocol) -> list[Mistake]:
             found.append((("input", "attributes", index), "is named twice."))
     found += _operating_point_mistakes(protocol)
     found += _stratum_mistakes(protocol)
+    found += _bias_mistakes(protocol)
     found += _criterion_mistakes(protocol)
     if protocol.limits.seconds_per_case > protocol.limits.seconds_per_run:
         found.append((("limits", "seconds_per_case"), "must not exceed seconds_per_run."))
@@ -207,9 +207,26 @@ def _stratum_mistakes(protocol: Protocol) -> list[Mistake]:
             found.append(((*where, "cross"), "names an attribute twice."))
         if stratum.reference is not None:
             found += [((*where, "reference"), text) for text in _reference_mistakes(stratum, protocol)]
-    if protocol.bias is not None and not protocol.strata:
-        found.append((("bias",), "needs strata: there is no group to compare."))
     return found
+
+
+def _bias_mistakes(protocol: Protocol) -> Iterator[Mistake]:
+    bias, kind = protocol.bias, protocol.task.kind
+    if bias is None:
+        return
+    if not protocol.strata:
+        yield ("bias",), "needs strata: there is no group to compare."
+    if bias.margin is None and not bias.margins:
+        yield ("bias",), "needs a margin, or margins of single metrics."
+    compared = GAP_METRICS[kind]
+    for metric, margin in bias.margins.items():
+        rule = compared.get(metric)
+        if rule is None:
+            yield ("bias", "margins", metric), f"is not compared between groups ({', '.join(compared)})."
+        elif rule.high - rule.low < margin:
+            yield ("bias", "margins", metric), "must be smaller than the metric's range."
+        elif rule.high <= 1 and margin > 1:
+            yield ("bias", "margins", metric), "must be at most 1."
 
 
 def _reference_mistakes(stratum: Stratum, protocol: Protocol) -> list[str]:

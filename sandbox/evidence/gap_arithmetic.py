@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator
 from statistics import NormalDist
 
-from sandbox.bias_results import Bias, Gap, GapFamily, GapVerdict, Shrinkage, Side, StratumGaps
+from sandbox.bias_results import Bias, EqualisedOdds, Gap, GapFamily, GapVerdict, Shrinkage, Side, StratumGaps
 from sandbox.evidence.proportion_arithmetic import TOLERANCE, equal, wilson
 from sandbox.results import Analysis, Estimate, StratumResult
 
@@ -24,12 +24,16 @@ def gap_contradictions(analysis: Analysis, where: str) -> Iterator[str]:
         return
     rows = {(row.attribute, row.level): row for row in analysis.strata}
     attributes = {row.attribute for row in analysis.strata}
-    shown = {(stratum.metric, stratum.operating_point, stratum.attribute) for stratum in bias.strata}
-    if shown != {(metric, point, name) for metric, point, _ in shown for name in attributes}:
+    shown = {
+        (stratum.metric, stratum.operating_point, stratum.subject, stratum.attribute)
+        for stratum in bias.strata
+    }
+    if shown != {(metric, point, about, name) for metric, point, about, _ in shown for name in attributes}:
         yield f"{where}, gaps: they are not given for every stratum"
     for stratum in bias.strata:
         point = f" at {stratum.operating_point}" if stratum.operating_point else ""
-        place = f"{where}, gaps of {stratum.metric}{point} by {stratum.attribute}"
+        about = f" of {stratum.subject}" if stratum.subject else ""
+        place = f"{where}, gaps of {stratum.metric}{about}{point} by {stratum.attribute}"
         yield from _stratum(stratum, rows, bias.level, place)
     for family in bias.families:
         yield from _family(family, bias, f"{where}, gaps of {family.metric}")
@@ -64,10 +68,11 @@ def _stratum(
 def _printed(stratum: StratumGaps, row: StratumResult) -> Estimate | None:
     """Find the estimate that the stratum's own row gives of the same metric."""
     estimates = list(row.estimates)
-    for point in row.operating_points:
-        if point.name == stratum.operating_point:
-            estimates = list(point.estimates)
-    return next((each for each in estimates if each.metric == stratum.metric), None)
+    if stratum.operating_point is not None:
+        points = [point for point in row.operating_points if point.name == stratum.operating_point]
+        estimates = [each for point in points for each in point.estimates]
+    wanted = (stratum.metric, stratum.subject)
+    return next((each for each in estimates if (each.metric, each.subject) == wanted), None)
 
 
 def _side(side: Side, printed: Estimate | None, where: str) -> Iterator[str]:
@@ -155,13 +160,13 @@ def _together(verdicts: list[GapVerdict]) -> GapVerdict:
 
 def _equalised_odds(bias: Bias, where: str) -> Iterator[str]:
     gaps = {
-        (stratum.metric, stratum.operating_point, stratum.attribute, gap.group.name, gap.against.name): gap
+        _key(stratum, stratum.metric, gap.group.name, gap.against.name): gap
         for stratum in bias.strata
         for gap in stratum.gaps
     }
     for each in bias.equalised_odds:
         pair = [
-            gaps.get((metric, each.operating_point, each.attribute, each.level, each.against))
+            gaps.get(_key(each, metric, each.level, each.against))
             for metric in ("sensitivity", "specificity")
         ]
         known = [gap for gap in pair if gap is not None]
@@ -172,6 +177,10 @@ def _equalised_odds(bias: Bias, where: str) -> Iterator[str]:
             or each.verdict != _together([gap.verdict for gap in known])
         ):
             yield f"{where}, {each.attribute} = {each.level}: it does not follow from its two gaps"
+
+
+def _key(each: StratumGaps | EqualisedOdds, metric: str, level: str, against: str) -> tuple[str | None, ...]:
+    return metric, each.operating_point or "", each.subject, each.attribute, level, against
 
 
 def _shrinkage(shrinkage: Shrinkage, where: str) -> Iterator[str]:

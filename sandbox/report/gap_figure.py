@@ -40,13 +40,15 @@ def gap_plot(bias: Bias, metrics: Sequence[tuple[str, str | None]], name: str) -
         {stratum.attribute: stratum for stratum in bias.strata if _is(stratum, metric)} for metric in metrics
     ]
     rows = _rows(panels)
-    reach = _reach([stratum for panel in panels for stratum in panel.values()])
+    shares = [panel for panel in panels if _is_share(panel)]
+    together = _reach([stratum for panel in shares for stratum in panel.values()])
     height = TOP + ROW * len(rows) + FOOT
     width = (WIDTH - LEFT - 10 - GAP * (len(metrics) - 1)) / len(metrics)
     with drawing.house_style(name):
         figure = drawing.new_figure(WIDTH, height)
         for number, (metric, panel) in enumerate(zip(metrics, panels, strict=True)):
             left = LEFT + number * (width + GAP)
+            reach = together if _is_share(panel) else _own_reach(list(panel.values()))
             axes = _panel(figure, left, width, height, reach)
             family = next((f for f in bias.families if (f.metric, f.operating_point) == metric), None)
             drawing.write(figure, left, 20, metric_label(metric[0]), bold=True)
@@ -100,6 +102,19 @@ def _reach(strata: Sequence[StratumGaps]) -> float:
     return min(WIDEST, max(0.1, math.ceil(10 * max(ends, default=0.1)) / 10))
 
 
+def _is_share(panel: dict[str, StratumGaps]) -> bool:
+    """Whether the values are shares or correlations, whose gaps can stand on one axis."""
+    gaps = [gap for stratum in panel.values() for gap in stratum.gaps]
+    return all(abs(side.value) <= 1 for gap in gaps for side in (gap.group, gap.against))
+
+
+def _own_reach(strata: Sequence[StratumGaps]) -> float:
+    """Give how far the axis of a metric with a unit of its own goes: to the widest interval, at one digit."""
+    farthest = max((gap.largest_not_excluded for stratum in strata for gap in stratum.gaps), default=1.0)
+    step: float = 10.0 ** math.floor(math.log10(max(farthest, 1e-9)))
+    return step * math.ceil(farthest / step)
+
+
 def _panel(figure: Figure, left: float, width: float, height: float, reach: float) -> Axes:
     axes = drawing.panel(figure, left, TOP, width, height - TOP - FOOT)
     axes.set_ylim(height - FOOT, TOP)
@@ -107,7 +122,7 @@ def _panel(figure: Figure, left: float, width: float, height: float, reach: floa
     axes.set_xlim(-reach, reach)
     # Labels at the ends would run into those of the next panel.
     ticks = [-reach / 2, 0.0, reach / 2]
-    labels = ["0" if tick == 0 else f"{tick:+.2f}".rstrip("0").replace("-", "\u2212") for tick in ticks]
+    labels = ["0" if tick == 0 else f"{tick:+.2g}".replace("-", "\u2212") for tick in ticks]
     axes.set_xticks(ticks, labels)
     axes.tick_params(length=0, pad=6)
     axes.grid(axis="x", color=GRID, linewidth=1)

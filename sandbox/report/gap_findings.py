@@ -12,7 +12,21 @@ from sandbox.report.text import decimal, words
 from sandbox.results import Analysis
 
 CROSS: Final = " x "
-LEADING: Final = ("auroc", "sensitivity", "specificity", "failure_rate")
+BY_PREVALENCE: Final = frozenset({"ppv", "npv", "calibration_in_the_large", "accuracy"})
+NAMED_IF_NOT_SHOWN: Final = (
+    "auroc", "sensitivity", "specificity", "macro_auroc", "balanced_accuracy", "quadratic_kappa", "exact_agreement",
+    "mean_absolute_error", "concordance_correlation", "mean_dice", "mean_nsd", "mean_hd95", "average_precision",
+    "wafroc", "case_auroc",
+)  # fmt: skip
+PANELS: Final = {
+    "multiclass": ("accuracy", "balanced_accuracy", "macro_auroc"),
+    "multilabel": ("macro_auroc",),
+    "ordinal": ("quadratic_kappa", "exact_agreement", "within_one_agreement"),
+    "measurement": ("answered_bias", "mean_absolute_error", "concordance_correlation"),
+    "detection": ("average_precision", "wafroc", "case_auroc"),
+    "segmentation": ("mean_dice", "mean_nsd", "mean_hd95"),
+}
+"""What the gap plot shows of tasks without an operating point for all; the table has the rest."""
 GAP_VERDICTS: Final[dict[GapVerdict, str]] = {
     "within_margin": "Within margin",
     "gap_shown": "Gap shown",
@@ -51,8 +65,10 @@ class CriterionRow:
 
 
 def family_label(family: GapFamily | StratumGaps) -> str:
-    """Name a metric with its operating point."""
+    """Name a metric with its operating point, and of one stratum with the class, label or rate that it is about."""
     label = metric_label(family.metric)
+    if isinstance(family, StratumGaps) and family.subject:
+        label = f"{label} ({family.subject})"
     return f"{label} at {family.operating_point}" if family.operating_point else label
 
 
@@ -93,11 +109,6 @@ def signed(value: float) -> str:
 def gap_line(analysis: Analysis) -> str:
     """Name the largest gap that is shown, or say that none is and what is not excluded."""
     bias = analysis.bias
-    if bias is None and analysis.strata and analysis.positives is None:
-        return (
-            "Gaps between groups are tested for tasks with one binary target only; what is known of groups here are "
-            "the estimates of each stratum with their intervals, not adjusted for there being several."
-        )
     if bias is None and analysis.strata:
         return "These results were made before gaps between groups were looked for."
     if bias is None:
@@ -112,9 +123,14 @@ def gap_line(analysis: Analysis) -> str:
     ]
     if not shown:
         return f"No gap between groups is shown. {_not_excluded(bias)}"
-    # PPV and calibration differ wherever prevalence does: they lead only when nothing else is shown.
-    leading = [each for each in shown if each[1].metric in LEADING] or shown
-    _, family, stratum, gap = max(leading, key=lambda each: each[0])
+    # PPV and calibration differ wherever prevalence does: they lead only when nothing else is shown. Millimetres and
+    # grades cannot be held against shares.
+    shares = [each for each in shown if abs(each[3].group.value) <= 1 and each[3].largest_not_excluded <= 2]
+    leading = [each for each in shares if each[1].metric not in BY_PREVALENCE] or shares
+    if leading:
+        _, family, stratum, gap = max(leading, key=lambda each: each[0])
+    else:
+        _, family, stratum, gap = max(shown, key=lambda each: abs(each[3].statistic))
     others = len(shown) - 1
     more = f" {others} other{'s are' if others > 1 else ' is'} shown." if others else ""
     return f"Largest gap shown: {gap_words(family, stratum, gap)}{more}"
@@ -124,7 +140,7 @@ def gap_words(family: GapFamily, stratum: StratumGaps, gap: Gap) -> str:
     """Describe one gap in a sentence."""
     beyond = {None: "", True: ", beyond the margin", False: ", not surely beyond the margin"}
     return (
-        f"{family_label(family)} {signed(gap.value)} in {words(stratum.attribute)} {words_of_level(gap.group.name)} "
+        f"{family_label(stratum)} {signed(gap.value)} in {words(stratum.attribute)} {words_of_level(gap.group.name)} "
         f"against {words_of_level(gap.against.name)} (allowing for {family.comparisons} comparisons "
         f"{signed(gap.simultaneous_low)} to {signed(gap.simultaneous_high)}{beyond[gap.beyond_margin]}; "
         f"p over all metrics {p_words(gap.p_all)})."
@@ -174,7 +190,7 @@ def _gaps(bias: Bias, family: GapFamily) -> Iterator[tuple[StratumGaps, Gap]]:
 
 
 def _not_excluded(bias: Bias) -> str:
-    ranked = [family for family in bias.families if family.metric in ("auroc", "sensitivity", "specificity")]
+    ranked = [family for family in bias.families if family.metric in NAMED_IF_NOT_SHOWN]
     parts = [
         f"{decimal(family.largest_not_excluded, 2)} in {family_label(family)}"
         for family in ranked

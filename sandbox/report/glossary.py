@@ -226,6 +226,30 @@ METHODS: Final[Mapping[str, Method]] = {
     "cochran-q-logit": Method(
         definition="Test that all levels have one AUROC, on the logit scale.", source="Cochran 1954"
     ),
+    "cochran-q-scaled": Method(
+        definition="Test that all levels have one value, on the scale of its range (logit, logarithm or none).",
+        source="Cochran 1954",
+    ),
+    "t-scaled": Method(
+        definition=(
+            "Limits by t on the scale of the value's range (logit between two ends, logarithm above one, else none), "
+            "from the influences of the cases summed by patient, or from resamples of whole patients."
+        ),
+        source="Hampel 1974; Efron & Tibshirani 1993",
+    ),
+    "max-t-resampled": Method(
+        definition=(
+            "p-values and intervals for all comparisons of a metric at once, from the largest gap in resamples of "
+            "whole patients, in each of which the metric is made anew; p is (1 + k) / (1 + B)."
+        ),
+        source="Westfall & Young 1993",
+    ),
+    "normal-own-covariance": Method(
+        definition=(
+            "Chance alone: levels drawn as normal about one value on the scale of its range, each with its variance."
+        ),
+        source="Efron & Tibshirani 1993",
+    ),
     "max-t-multinomial": Method(
         definition=(
             "p-values and intervals for all comparisons of a metric at once, from the largest statistic in "
@@ -255,7 +279,7 @@ METHODS: Final[Mapping[str, Method]] = {
         definition="Rates drawn toward their mean, spread between levels by moments.", source="Kleinman 1973"
     ),
     "random-effects-dersimonian-laird": Method(
-        definition="AUROC drawn toward its mean on the logit scale, spread between levels by moments.",
+        definition="Values drawn toward their mean on their scale (AUROC: logit), spread between levels by moments.",
         source="DerSimonian & Laird 1986",
     ),
     "delta-fisher-z": Method(

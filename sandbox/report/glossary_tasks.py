@@ -192,6 +192,22 @@ TASK_METRICS: Final[Mapping[str, Metric]] = {
         definition="Mean of answer minus reference.",
         source="Bland & Altman 1986",
     ),
+    "answered_bias": Metric(
+        label="Bias of answered cases",
+        definition=(
+            "Mean of answer minus reference over answered cases: a failed case has no direction. Compared between "
+            "groups only."
+        ),
+        source="Bland & Altman 1986",
+    ),
+    "answered_grade_error": Metric(
+        label="Mean error in grades of answered cases",
+        definition=(
+            "Mean of answered minus true grade over answered cases: a failed case has no direction. Compared between "
+            "groups only."
+        ),
+        source="declared",
+    ),
     "lower_limit_of_agreement": Metric(
         label="Lower limit of agreement",
         definition=(

@@ -205,7 +205,7 @@ def _draw(analysis: Analysis, task: str) -> Drawn:
         ),
         gaps=tuple(
             (name, own(gap_figure.gap_plot(analysis.bias, metrics, f"gaps-{i}")))
-            for i, (name, metrics) in enumerate(_gap_panels(analysis))
+            for i, (name, metrics) in enumerate(_gap_panels(analysis, task))
         )
         if analysis.bias is not None and analysis.bias.families
         else (),
@@ -258,8 +258,10 @@ def _stress_rows(stress: StressResults | None) -> dict[str, object]:
     }
 
 
-def _gap_panels(analysis: Analysis) -> list[tuple[str, tuple[tuple[str, str | None], ...]]]:
-    """Give the panels of the gap plot at each operating point."""
+def _gap_panels(analysis: Analysis, task: str) -> list[tuple[str, tuple[tuple[str, str | None], ...]]]:
+    """Give the panels of the gap plot at each operating point; other tasks than those of one score have one plot."""
+    if task in gap_findings.PANELS:
+        return [("", tuple((metric, None) for metric in (*gap_findings.PANELS[task], "failure_rate")))]
     always: tuple[tuple[str, str | None], ...] = (("auroc", None), ("failure_rate", None))
     return [
         (point.name, (("sensitivity", point.name), ("specificity", point.name), *always))
@@ -269,7 +271,7 @@ def _gap_panels(analysis: Analysis) -> list[tuple[str, tuple[tuple[str, str | No
 
 def _gap_criteria(analysis: Analysis) -> list[tuple[str, list[gap_findings.CriterionRow]]]:
     """Give each operating point with the compared levels under the fairness criteria."""
-    if analysis.bias is None:
+    if analysis.bias is None or analysis.positives is None:
         return []
     return [
         (point.name, gap_findings.criterion_rows(analysis.bias, point.name)) for point in _declared(analysis)

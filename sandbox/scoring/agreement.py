@@ -51,23 +51,15 @@ def kappa(
     """
     if basis.n == 0:
         return undefined(metric, basis, METHOD, "There is no case.")
-    rows, columns = weights.shape
-    shares = np.bincount(row * columns + column, minlength=rows * columns).reshape(rows, columns) / basis.n
-    by_row, by_column = shares.sum(axis=1), shares.sum(axis=0)
-    observed, expected = float((weights * shares).sum()), float(by_row @ weights @ by_column)
-    if expected >= 1 - 1e-12:
+    found = kappa_influence(row, column, weights)
+    if found is None:
         return undefined(
             metric, basis, METHOD, "All ratings are alike: agreement beyond chance is undefined."
         )
-    value = (observed - expected) / (1 - expected)
-    # Fleiss, Cohen and Everitt 1969, equation 8: mean weight of each row and of each column.
-    mean_row, mean_column = weights @ by_column, by_row @ weights
-    cell = weights * (1 - expected) - (mean_row[:, None] + mean_column[None, :]) * (1 - observed)
-    centre = observed * expected - 2 * expected + observed
-    influence = (cell[row, column] - centre) / (1 - expected) ** 2 / basis.n
+    value, influence = found
     return from_influence(
         metric,
-        float(value),
+        value,
         influence,
         patient,
         basis,
@@ -76,3 +68,21 @@ def kappa(
         method=METHOD,
         large_sample=basis.patients == basis.n,
     )
+
+
+def kappa_influence(row: Integers, column: Integers, weights: Floats) -> tuple[float, Floats] | None:
+    """Weighted kappa and the influence of each case on it; None where all ratings are alike or there is none."""
+    rows, columns = weights.shape
+    counts = np.bincount(row * columns + column, minlength=rows * columns).reshape(rows, columns)
+    shares = counts / max(1, row.size)
+    by_row, by_column = shares.sum(axis=1), shares.sum(axis=0)
+    observed, expected = float((weights * shares).sum()), float(by_row @ weights @ by_column)
+    if row.size == 0 or expected >= 1 - 1e-12:
+        return None
+    value = (observed - expected) / (1 - expected)
+    # Fleiss, Cohen and Everitt 1969, equation 8: mean weight of each row and of each column.
+    mean_row, mean_column = weights @ by_column, by_row @ weights
+    cell = weights * (1 - expected) - (mean_row[:, None] + mean_column[None, :]) * (1 - observed)
+    centre = observed * expected - 2 * expected + observed
+    influence: Floats = (cell[row, column] - centre) / (1 - expected) ** 2 / row.size
+    return float(value), influence

@@ -107,3 +107,25 @@ def _variance_of_difference(part: Floats, squares: Floats, bias: Floats) -> Floa
     within = np.where(spare > 0, (squares - part[_BETWEEN]) / np.where(spare > 0, spare, 1), 0.0).clip(min=0)
     size = (n - part[_SIZE2] / n) / (patients - 1)
     return np.asarray(np.maximum(between - within, 0.0) / size + within, dtype=np.float64)
+
+
+def root_mean_square_influence(reference: Floats, value: Floats) -> tuple[float, Floats] | None:
+    """Root mean square error, and the influence of each case on it; None where there is no error."""
+    squares = (value - reference) ** 2
+    mean = float(squares.mean())
+    return (np.sqrt(mean), (squares - mean) / (2 * np.sqrt(mean)) / squares.size) if mean > 0 else None
+
+
+def concordance_influence(reference: Floats, value: Floats) -> tuple[float, Floats] | None:
+    """Lin's concordance correlation, and the influence of each case on it; None where nothing varies."""
+    n, shift = reference.size, float(reference.mean() - value.mean())
+    u, v = reference - reference.mean(), value - value.mean()
+    together = float(u @ v) / n
+    spread = float(u @ u + v @ v) / n + shift**2
+    if spread <= 0:
+        return None
+    c = 2 * together / spread
+    # Derivatives of the two moments when one more case is put in.
+    above = 2 * (u * v - together)
+    below = u**2 + v**2 + 2 * shift * (u - v) - (spread - shift**2)
+    return c, (above - c * below) / spread / n

@@ -24,6 +24,7 @@ from sandbox.scoring.fixed_target import at_target
 from sandbox.scoring.gaps import find_gaps
 from sandbox.scoring.intended_use import decision_curve, net_benefit, predictive_values
 from sandbox.scoring.operating_points import at_threshold
+from sandbox.scoring.outcomes import outcomes
 from sandbox.scoring.partial_auroc import partial_auroc
 from sandbox.scoring.readers.misclassified import error_bands
 from sandbox.scoring.scored_task import RULES, ScoredTask
@@ -104,7 +105,14 @@ def _analyse(
         ),
         worst=worst_strata(overall, points, strata),
         plots=_plots(cases, protocol),
-        bias=find_gaps(everything, store.levels, rule, cutoffs, protocol, evaluation),
+        bias=find_gaps(
+            everything.patient,
+            outcomes(everything, rule, cutoffs, probability=_probability(protocol)),
+            store.levels,
+            rule,
+            protocol,
+            evaluation,
+        ),
         case_mix=compare_within_strata(cases, own_levels, cutoffs, protocol),
         population=compare_with_population(cases, own_levels, cutoffs, protocol),
         slices=search_slices(cases, own_levels, cutoffs, protocol, evaluation, rule),

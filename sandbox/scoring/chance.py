@@ -5,12 +5,13 @@ hypergeometric: every way of giving patients their levels is equally likely). Wi
 level means are drawn as normal with the covariance of the common-correlation model; for AUROC its positives
 and negatives are two classes, whose residuals are the structural components over all cases (to first order,
 an AUROC that is the same everywhere is a sum of two such means). Near 1 and with few cases an AUROC is far
-from normal: there levels are permuted among the positives and among the negatives.
+from normal: there levels are permuted among the positives and among the negatives. Any other statistic is drawn as
+normal on its scale, with the variances and covariances that its levels have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,10 @@ from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases, tie_grou
 from sandbox.scoring.common_correlation import Class, covariance, cross_covariance
 from sandbox.scoring.multiplicity import draw_normal
 from sandbox.scoring.roc import win_counts
+from sandbox.scoring.scale import Scale
 
 HYPERGEOMETRIC, PERMUTATION, NORMAL = "hypergeometric", "permutation", "normal-common-correlation"
+OWN_NORMAL = "normal-own-covariance"
 PERCENTILE = 0.95
 
 
@@ -104,6 +107,35 @@ def draw_means(
         levels = levels + mean
         others = others + mean @ other_weights(contrasts, own.n).T
     return Drawn(levels=np.clip(levels, *bounds), others=np.clip(others, *bounds), method=NORMAL)
+
+
+def draw_values(
+    levels: Mapping[int, Floats],
+    others: Sequence[Floats],
+    centre: float,
+    scale: Scale,
+    contrasts: Sequence[Contrast],
+    n: int,
+    seed: Seed,
+    replicates: int,
+) -> Drawn:
+    """Draw a statistic of every side as normal about one value on its scale.
+
+    Args:
+        levels: for each level that is compared what its side deviates; inner products are covariances.
+        others: the same for the other side of each comparison.
+        centre: the value that all levels share, on the scale.
+        scale: gives the way back.
+        contrasts: the comparisons.
+        n: number of levels.
+        seed: names the random stream.
+        replicates: number of draws.
+    """
+    rows = np.vstack([*levels.values(), *others])
+    drawn = scale.backward(centre + draw_normal(rows @ rows.T, seed.generator(), replicates))
+    found = np.full((replicates, n), float(scale.backward(np.array(centre))))
+    found[:, list(levels)] = drawn[:, : len(levels)]
+    return Drawn(levels=found, others=drawn[:, len(levels) :], method=OWN_NORMAL)
 
 
 def permute_aurocs(

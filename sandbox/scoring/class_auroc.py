@@ -51,31 +51,43 @@ def mean_auroc(
 
     ``known`` marks for each label the cases whose truth is known; None: all.
     """
-    n = truth_size = patient.size
-    total, influence = 0.0, np.zeros(n)
+    found = mean_auroc_influence(ranked, positive, known)
+    if isinstance(found, int):
+        reason = f"{names[found]} lacks a case with it, or one without; the mean needs both for each."
+        return undefined(metric, basis, METHOD, reason)
+    values, influence = found
     limits = []
-    for index, name in enumerate(names):
-        chosen = np.ones(truth_size, dtype=bool) if known is None else known[index]
-        own = positive[index][chosen]
-        if own.size == 0 or not own.any() or own.all():
-            reason = f"{name} lacks a case with it, or one without; the mean needs both for each."
-            return undefined(metric, basis, METHOD, reason)
-        value, part = auroc_influence(own, ranked[chosen, index])
-        total += value
-        influence[chosen] += part
-        limits.append(_newcombe(value, own, patient[chosen], basis.level))
-    value = total / len(names)
+    for index, value in enumerate(values):
+        chosen = np.ones(patient.size, dtype=bool) if known is None else known[index]
+        limits.append(_newcombe(value, positive[index][chosen], patient[chosen], basis.level))
     low, high = np.mean(limits, axis=0)
     return from_influence(
         metric,
-        value,
-        influence / len(names),
+        sum(values) / len(values),
+        influence,
         patient,
         basis,
         scale="logit",
         fallback=(float(low), float(high)),
         fallback_method=FALLBACK,
     )
+
+
+def mean_auroc_influence(
+    ranked: Floats, positive: Sequence[Bools], known: Sequence[Bools] | None = None
+) -> tuple[list[float], Floats] | int:
+    """AUROC of each label, and the influence of each case on their mean; the first label that has none."""
+    n = ranked.shape[0]
+    values, influence = [], np.zeros(n)
+    for index, labelled in enumerate(positive):
+        chosen = np.ones(n, dtype=bool) if known is None else known[index]
+        own = labelled[chosen]
+        if own.size == 0 or not own.any() or own.all():
+            return index
+        value, part = auroc_influence(own, ranked[chosen, index])
+        values.append(value)
+        influence[chosen] += part
+    return values, influence / len(positive)
 
 
 def micro_auroc(ranked: Floats, truth: Integers, patient: Integers, basis: Basis) -> Estimate:

@@ -1,6 +1,7 @@
 """Gaps between groups: every comparison with what chance allows, adjusted for there being many.
 
-A family is one metric (at one operating point) over all declared strata. Within it p-values are adjusted by
+A family is one metric (at one operating point, of every class, label or rate that it is about) over all declared
+strata. Within it p-values are adjusted by
 Holm and by max-T over the patients, and intervals widened until they hold for all gaps at once. The test of
 all levels together is printed first but opens no gate: max-T alone keeps the error of the family. No
 difference found is not equality: ``largest_not_excluded`` says what could still be there, and only an interval
@@ -9,6 +10,7 @@ that lies within the margin registered beforehand is called within margin.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -25,44 +27,43 @@ from sandbox.bias_results import (
 from sandbox.protocol import Protocol
 from sandbox.results import FailureRule
 from sandbox.scoring.bootstrap import Seed
-from sandbox.scoring.cases import Floats, ScoredCases, compact
+from sandbox.scoring.cases import Floats, Integers, compact
 from sandbox.scoring.comparisons import Compared, Setting, StratumCompared, compare
 from sandbox.scoring.differences import LARGEST_CRITICAL, level_of, mover, two_sided
 from sandbox.scoring.estimates import quantile
 from sandbox.scoring.multiplicity import Spread, family_p, holm, largest_statistics, spread_of
-from sandbox.scoring.outcomes import Outcome, outcomes
+from sandbox.scoring.outcomes import Outcome
 from sandbox.scoring.strata import Levels
 
-VERSION = 1
+VERSION = 2
 
 
 def find_gaps(
-    cases: ScoredCases,
+    patient: Integers,
+    asked: Sequence[Outcome],
     levels: Sequence[Levels],
     rule: FailureRule,
-    cutoffs: Sequence[tuple[str, float]],
     protocol: Protocol,
     evaluation: str,
 ) -> Bias | None:
     """Compare the levels of every declared stratum.
 
     Args:
-        cases: all asked cases that have a reference standard.
+        patient: of every asked case that has a reference standard.
+        asked: the metrics over these cases; those of one family follow each other.
         levels: their levels in each stratum, in the protocol's order.
         rule: how failed cases count.
-        cutoffs: name and lowest positive score of each operating point.
         protocol: level, replicates, minimum, margins and reference levels.
         evaluation: seeds every random stream.
 
     Returns:
         None without strata or cases.
     """
-    if not levels or cases.n == 0:
+    if not levels or patient.size == 0:
         return None
-    codes, patients = compact(cases.patient)
-    compacted = ScoredCases(reference=cases.reference, score=cases.score, failed=cases.failed, patient=codes)
+    codes, patients = compact(patient)
     setting = Setting(
-        cases=compacted,
+        patient=codes,
         patients=patients,
         minimum=protocol.minimum,
         level=protocol.intervals.level,
@@ -70,35 +71,35 @@ def find_gaps(
         evaluation=evaluation,
         purpose=rule,
     )
-    score = protocol.score
-    asked = outcomes(compacted, rule, cutoffs, probability=score.minimum == 0 and score.maximum == 1)
     references = [stratum.reference for stratum in protocol.strata]
+    grouped = [list(group) for _, group in itertools.groupby(asked, key=lambda outcome: outcome.family)]
     compared: list[list[StratumCompared]] = []
     spreads: list[Spread] = []
-    for outcome in asked:
+    for outcomes in grouped:
         family = [
             compare(setting, stratum, reference, outcome)
+            for outcome in outcomes
             for stratum, reference in zip(levels, references, strict=True)
         ]
         columns = [each.contributions for stratum in family for each in stratum.compared]
         if columns:
-            own = Seed(evaluation=evaluation, metric=outcome.key, purpose=f"max-t-alone-{rule}")
-            spreads.append(spread_of(np.column_stack(columns), own))
+            own = Seed(evaluation=evaluation, metric=_word(outcomes[0]), purpose=f"max-t-alone-{rule}")
+            resampled = any(each.group.resampled for stratum in family for each in stratum.compared)
+            spreads.append(spread_of(np.column_stack(columns), own, by_resample=resampled))
         # Contributions of every patient to every gap are large; from here on the spread has them.
         compared.append([_lighter(stratum) for stratum in family])
-    weights = Seed(evaluation=evaluation, metric="gaps", purpose=f"max-t-{rule}")
-    by_family = largest_statistics(spreads, weights, setting.replicates)
+    by_family = largest_statistics(spreads, weights_seed(evaluation, rule), setting.replicates)
     # The same patients' weights served all families: their largest go together, resample by resample.
     of_all = np.maximum.reduce(by_family) if by_family else np.zeros(0)
     largest = iter(zip(spreads, by_family, strict=True))
     families: list[GapFamily] = []
     strata: list[StratumGaps] = []
-    for outcome, family in zip(asked, compared, strict=True):
+    for outcomes, family in zip(grouped, compared, strict=True):
         if not any(stratum.compared for stratum in family):
             strata += [_stratum(stratum, ()) for stratum in family]
             continue
         spread, statistics = next(largest)
-        record, gaps = _family(family, outcome, (statistics, of_all), spread.method, setting, protocol)
+        record, gaps = _family(family, outcomes[0], (statistics, of_all), spread.method, setting, protocol)
         families.append(record)
         strata += [_stratum(stratum, found) for stratum, found in zip(family, gaps, strict=True)]
     return Bias(
@@ -107,6 +108,16 @@ def find_gaps(
         strata=tuple(strata),
         equalised_odds=tuple(_equalised_odds(strata)),
     )
+
+
+def weights_seed(evaluation: str, rule: FailureRule) -> Seed:
+    """Names the stream of patients' weights that serves every gap of an analysis."""
+    return Seed(evaluation=evaluation, metric="gaps", purpose=f"max-t-{rule}")
+
+
+def _word(outcome: Outcome) -> str:
+    metric, point = outcome.family
+    return f"{metric}@{point}" if point else metric
 
 
 def _lighter(stratum: StratumCompared) -> StratumCompared:
@@ -141,7 +152,9 @@ def _family(
     # Never narrower than for one gap alone, which the quantile of few resamples could be.
     critical = float(np.quantile(largest, setting.level))
     critical = min(LARGEST_CRITICAL, max(critical, quantile(setting.level)))
-    margin = protocol.bias.of(outcome.metric) if protocol.bias is not None else None
+    margin = None
+    if protocol.bias is not None:
+        margin = protocol.bias.of(outcome.metric, share=outcome.low >= -1 and outcome.high <= 1)
     gaps = [
         tuple(_gap(each, *next(adjusted), critical, setting.level, margin) for each in stratum.compared)
         for stratum in family
@@ -224,6 +237,7 @@ def _stratum(each: StratumCompared, gaps: tuple[Gap, ...]) -> StratumGaps:
         attribute=each.stratum.name,
         metric=each.outcome.metric,
         operating_point=each.outcome.operating_point,
+        subject=each.outcome.subject,
         reference=each.reference,
         heterogeneity=each.heterogeneity,
         chance=each.chance,
@@ -237,7 +251,7 @@ def _stratum(each: StratumCompared, gaps: tuple[Gap, ...]) -> StratumGaps:
 def _equalised_odds(strata: Sequence[StratumGaps]) -> list[EqualisedOdds]:
     """Pair the gap of sensitivity with that of specificity for every level that has both."""
     specificity = {
-        (each.attribute, each.operating_point, gap.group.name): gap
+        (each.attribute, each.operating_point, each.subject, gap.group.name): gap
         for each in strata
         if each.metric == "specificity"
         for gap in each.gaps
@@ -245,7 +259,8 @@ def _equalised_odds(strata: Sequence[StratumGaps]) -> list[EqualisedOdds]:
     found = []
     for each in strata:
         for gap in each.gaps if each.metric == "sensitivity" else ():
-            other = specificity.get((each.attribute, each.operating_point, gap.group.name))
+            key = (each.attribute, each.operating_point, each.subject, gap.group.name)
+            other = specificity.get(key)
             if other is None or other.against.name != gap.against.name:
                 continue
             found.append(
@@ -254,6 +269,7 @@ def _equalised_odds(strata: Sequence[StratumGaps]) -> list[EqualisedOdds]:
                     level=gap.group.name,
                     against=gap.against.name,
                     operating_point=each.operating_point or "",
+                    subject=each.subject,
                     gap=max(abs(gap.value), abs(other.value)),
                     largest_not_excluded=max(gap.largest_not_excluded, other.largest_not_excluded),
                     verdict=_together([gap.verdict, other.verdict]),

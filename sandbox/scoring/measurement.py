@@ -12,7 +12,7 @@ the answered cases: its error is at least as large as any that could have been a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -20,11 +20,18 @@ from scipy import stats
 
 from sandbox.protocol import Agreement, Protocol
 from sandbox.results import Estimate
-from sandbox.scoring.agreement_of_measurements import STATISTICS, statistics_of, sums_by_patient
+from sandbox.scoring.agreement_of_measurements import (
+    STATISTICS,
+    concordance_influence,
+    root_mean_square_influence,
+    statistics_of,
+    sums_by_patient,
+)
 from sandbox.scoring.bootstrap import patient_weights, percentile_interval
-from sandbox.scoring.cases import Floats
+from sandbox.scoring.cases import Bools, Floats, Integers
 from sandbox.scoring.estimates import Basis, estimate, quantile, undefined
 from sandbox.scoring.measurement_plots import measurement_plots
+from sandbox.scoring.outcomes import Outcome, Part, Statistic, mean, statistic
 from sandbox.scoring.readers.intraclass import intraclass_correlation
 from sandbox.scoring.repeatability import repeatability
 from sandbox.scoring.scored_task import ScoredTask
@@ -55,6 +62,7 @@ def score_measurement(labelled: pa.Table, protocol: Protocol, evaluation: str) -
         plots=lambda entered, plan, place: measurement_plots(
             *counted_values(entered, plan), _estimates(entered, plan, place), plan
         ),
+        compared=_compared,
         worst_by=(("mean_absolute_error", True), ("concordance_correlation", False)),
         notes=NOTES,
     )
@@ -70,6 +78,29 @@ def counted_values(cases: TaskColumns, protocol: Protocol) -> tuple[Floats, Floa
     direction = -1.0 if error.size and error.mean() < 0 else 1.0
     worst = reference + direction * (output.maximum - output.minimum)
     return reference, np.where(cases.failed, worst, value)
+
+
+def _compared(asked: TaskColumns, counted: Bools, protocol: Protocol, _place: Place) -> tuple[Outcome, ...]:
+    """What is compared between groups; how a failed case counts depends on the errors of its own group."""
+
+    def of(made: Callable[[Floats, Floats], tuple[float, Floats] | None]) -> Statistic:
+        def part(chosen: Integers) -> Part | None:
+            found = made(*counted_values(asked.where(chosen), protocol))
+            return None if found is None else Part(value=found[0], influence=found[1])
+
+        return part
+
+    output = protocol.output.value
+    assert output is not None
+    span = output.maximum - output.minimum
+    reference, value = counted_values(asked, protocol)
+    return (
+        # A failed case has no direction: which one it is given would differ from group to group.
+        mean("answered_bias", ~asked.failed, value - reference, low=-span, high=span),
+        mean("mean_absolute_error", counted, np.abs(value - reference), high=span),
+        statistic("root_mean_square_error", counted, of(root_mean_square_influence), high=math.inf),
+        statistic("concordance_correlation", counted, of(concordance_influence), low=-1.0),
+    )
 
 
 def _estimates(cases: TaskColumns, protocol: Protocol, place: Place) -> tuple[Estimate, ...]:

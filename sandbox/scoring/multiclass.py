@@ -27,10 +27,12 @@ from sandbox.scoring import calibration, roc
 from sandbox.scoring.agreement import agreement_weights, kappa
 from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases, make_cases
 from sandbox.scoring.class_auroc import hand_till_auroc, macro_auroc, micro_auroc
+from sandbox.scoring.class_outcomes import class_outcomes
 from sandbox.scoring.class_plots import class_plots
 from sandbox.scoring.estimates import undefined
 from sandbox.scoring.influence import from_influence, table_influence
 from sandbox.scoring.mean_of_rates import mean_of_rates
+from sandbox.scoring.outcomes import Outcome
 from sandbox.scoring.proportions import proportion
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.task_analysis import Place, TaskParts, score_task
@@ -54,10 +56,16 @@ def score_multiclass(labelled: pa.Table, protocol: Protocol, evaluation: str) ->
         estimates=estimates,
         tables=_tables,
         plots=lambda entered, plan, _place: class_plots(_one_against_rest(entered), _names(plan), plan),
+        compared=_compared,
         worst_by=(("accuracy", False), ("balanced_accuracy", False), ("macro_auroc", False)),
         notes=NOTES,
     )
     return score_task(cases, levels, parts, protocol, evaluation)
+
+
+def _compared(asked: TaskColumns, counted: Bools, protocol: Protocol, _place: Place) -> tuple[Outcome, ...]:
+    truth = asked.truth[:, 0].astype(np.int64)
+    return class_outcomes(_names(protocol), counted, truth, called_classes(asked), ranked_answers(asked))
 
 
 def called_classes(cases: TaskColumns) -> Integers:

@@ -22,10 +22,12 @@ from sandbox.results import Estimate, OperatingPointResult
 from sandbox.scoring import calibration, precision_recall, roc
 from sandbox.scoring.cases import Bools, Floats, ScoredCases, make_cases
 from sandbox.scoring.class_auroc import mean_auroc
+from sandbox.scoring.class_outcomes import label_outcomes
 from sandbox.scoring.class_plots import class_plots
 from sandbox.scoring.estimates import undefined
 from sandbox.scoring.influence import from_influence
 from sandbox.scoring.operating_points import at_threshold
+from sandbox.scoring.outcomes import Outcome
 from sandbox.scoring.proportions import proportion
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.task_analysis import Place, TaskParts, score_task
@@ -51,10 +53,18 @@ def score_multilabel(labelled: pa.Table, protocol: Protocol, evaluation: str) ->
         plots=lambda entered, plan, _place: class_plots(
             (case for _, case in _by_label(entered, plan)), _classes(plan).names, plan
         ),
+        compared=_compared,
         worst_by=(("macro_auroc", False), ("label_ranking_average_precision", False)),
         notes=NOTES,
     )
     return score_task(cases, levels, parts, protocol, evaluation)
+
+
+def _compared(asked: TaskColumns, counted: Bools, protocol: Protocol, _place: Place) -> tuple[Outcome, ...]:
+    points = [
+        (each.name, _thresholds(each, protocol) - _tolerance(protocol)) for each in protocol.operating_points
+    ]
+    return label_outcomes(_classes(protocol).names, counted, asked.truth, ranked_answers(asked), points)
 
 
 def _classes(protocol: Protocol) -> ClassesOutput:

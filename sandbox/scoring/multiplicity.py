@@ -8,15 +8,15 @@ influences, after Barbe and Bertail 1995), so no statistic is computed twice and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sandbox.scoring.bootstrap import BLOCK_BYTES, Seed
+from sandbox.scoring.bootstrap import BLOCK_BYTES, Seed, patient_weights
 from sandbox.scoring.cases import Floats
 
-MULTINOMIAL, NORMAL = "max-t-multinomial", "max-t-normal"
+MULTINOMIAL, NORMAL, RESAMPLED = "max-t-multinomial", "max-t-normal", "max-t-resampled"
 _PART = 4096
 MAXIMUM_PATIENTS = 20_000
 """Beyond this the sums are normal by their number, and drawn as such."""
@@ -24,10 +24,11 @@ MAXIMUM_PATIENTS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """How the statistics of one family vary together: contributions by patient, or only their covariance.
+    """How the statistics of one family vary together: contributions by patient, or only their covariance, or resamples.
 
     ``columns`` has shape (patients, statistics), each column centred and of unit length; ``covariance`` is
-    kept in its place for very many patients. ``silent`` marks statistics without any variation, which are
+    kept in its place for very many patients. ``resampled`` are the statistics themselves, shape (replicates,
+    statistics), centred and of unit variance. ``silent`` marks statistics without any variation, which are
     drawn on their own.
     """
 
@@ -35,10 +36,13 @@ class Spread:
     covariance: Floats | None
     silent: np.ndarray
     seed: Seed
+    resampled: Floats | None = None
 
     @property
     def method(self) -> str:
         """How the family is drawn."""
+        if self.resampled is not None:
+            return RESAMPLED
         return MULTINOMIAL if self.columns is not None else NORMAL
 
 
@@ -52,16 +56,17 @@ def holm(p: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def spread_of(contributions: Floats, seed: Seed) -> Spread:
+def spread_of(contributions: Floats, seed: Seed, *, by_resample: bool = False) -> Spread:
     """Prepare the statistics of one family.
 
     Args:
         contributions: shape (patients, statistics): what each patient adds to each statistic, in any unit.
         seed: names the stream of the family's own draws.
+        by_resample: rows are resamples of the patients in place of patients.
     """
     mean = contributions.mean(axis=0)
     largest = np.maximum(contributions.max(axis=0, initial=0.0), -contributions.min(axis=0, initial=0.0))
-    if contributions.shape[0] > MAXIMUM_PATIENTS:
+    if contributions.shape[0] > MAXIMUM_PATIENTS and not by_resample:
         # A part at a time stays in the processor's cache; whole centred copies made the time outgrow the size.
         product = np.zeros((mean.size, mean.size))
         for start in range(0, contributions.shape[0], _PART):
@@ -76,6 +81,9 @@ def spread_of(contributions: Floats, seed: Seed) -> Spread:
     # What is left of equal contributions after centring is rounding, not variation.
     silent = length <= 1e-12 * np.maximum(1e-300, largest)
     columns = np.divide(columns, length, out=np.zeros_like(columns), where=~silent)
+    if by_resample:
+        unit = columns * np.sqrt(columns.shape[0])
+        return Spread(columns=None, covariance=None, silent=silent, seed=seed, resampled=unit)
     return Spread(columns=columns, covariance=None, silent=silent, seed=seed)
 
 
@@ -97,6 +105,8 @@ def largest_statistics(spreads: Sequence[Spread], weights: Seed, replicates: int
         generator = spread.seed.generator()
         if spread.columns is not None:
             values = next(drawn)
+        elif spread.resampled is not None:
+            values = spread.resampled.copy()
         else:
             assert spread.covariance is not None
             values = draw_normal(spread.covariance, generator, replicates)
@@ -111,20 +121,12 @@ def _families(columns: Sequence[Floats], weights: Seed, replicates: int) -> list
     if not columns:
         return []
     together = np.hstack(columns)
-    blocks = [centred @ together for centred in _weights(together.shape[0], weights, replicates)]
+    patients = together.shape[0]
+    step = max(1, BLOCK_BYTES // (24 * patients))
+    # The columns add up to 0, so that weights need not be taken less 1.
+    blocks = [drawn @ together for drawn in patient_weights(patients, weights, replicates, step)]
     ends = np.cumsum([part.shape[1] for part in columns])[:-1]
     return list(np.split(np.concatenate(blocks), ends, axis=1))
-
-
-def _weights(patients: int, seed: Seed, replicates: int) -> Iterator[Floats]:
-    """Blocks of multinomial weights less 1, of bounded size."""
-    generator = seed.generator()
-    step = max(1, BLOCK_BYTES // (24 * patients))
-    for start in range(0, replicates, step):
-        size = min(step, replicates - start)
-        drawn = generator.integers(0, patients, size=(size, patients)) + np.arange(size)[:, None] * patients
-        counts = np.bincount(drawn.ravel(), minlength=size * patients).reshape(size, patients)
-        yield counts.astype(np.float64) - 1.0
 
 
 def draw_normal(covariance: Floats, generator: np.random.Generator, replicates: int) -> Floats:

@@ -24,10 +24,12 @@ from sandbox.result_figures import CountTable
 from sandbox.results import Estimate
 from sandbox.scoring import roc
 from sandbox.scoring.agreement import agreement_weights, kappa
-from sandbox.scoring.cases import Floats, Integers, make_cases
+from sandbox.scoring.cases import Bools, Floats, Integers, make_cases
+from sandbox.scoring.class_outcomes import kappa_statistic
 from sandbox.scoring.estimates import undefined
 from sandbox.scoring.influence import from_influence
 from sandbox.scoring.multiclass import NO_ANSWER, confusion
+from sandbox.scoring.outcomes import Outcome, mean, rate, statistic
 from sandbox.scoring.proportions import proportion
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.task_analysis import Place, TaskParts, score_task
@@ -49,6 +51,7 @@ def score_ordinal(labelled: pa.Table, protocol: Protocol, evaluation: str) -> Sc
     parts = TaskParts(
         estimates=_estimates,
         tables=_tables,
+        compared=_compared,
         worst_by=(("quadratic_kappa", False), ("exact_agreement", False), ("expected_cost", True)),
         notes=NOTES,
     )
@@ -170,6 +173,31 @@ def _mean(
         return undefined(metric, basis, "influence-normal", "There is no case.")
     value = float(values.mean())
     return from_influence(metric, value, (values - value) / cases.n, cases.patient, basis, low=low, high=high)
+
+
+def _compared(asked: TaskColumns, counted: Bools, protocol: Protocol, _place: Place) -> tuple[Outcome, ...]:
+    """What is compared between groups."""
+    costs, size = cost_matrix(protocol), len(_grades(protocol).names)
+    truth, given = asked.truth[:, 0].astype(np.int64), given_grades(asked, costs)
+    error = (given - truth).astype(np.float64)
+
+    top = size - 1.0
+    found = [
+        statistic(
+            "quadratic_kappa",
+            counted,
+            kappa_statistic(truth, given, agreement_weights(size, size, "quadratic")),
+            low=-1.0,
+        ),
+        rate("exact_agreement", counted, (error == 0) & ~asked.failed),
+        rate("within_one_agreement", counted, (np.abs(error) <= 1) & ~asked.failed),
+        # A failed case has no direction: which one it is given would differ from group to group.
+        mean("answered_grade_error", ~asked.failed, error, low=-top, high=top),
+        mean("mean_absolute_grade_error", counted, np.abs(error), high=top),
+    ]
+    if protocol.costs is not None:
+        found.append(mean("expected_cost", counted, costs[truth, given], high=float(np.max(costs))))
+    return tuple(found)
 
 
 def _tables(cases: TaskColumns, protocol: Protocol, place: Place) -> tuple[CountTable, ...]:

@@ -1,9 +1,9 @@
 """Levels drawn toward their mean as far as chance explains how they differ; shown beside the raw values.
 
-Rates: beta-binomial empirical Bayes, moments of Kleinman 1973 (J Am Stat Assoc 68:46). AUROC: random effects
-on the logit with the variance between levels of DerSimonian and Laird 1986 (Control Clin Trials 7:177). The
-limits allow for the mean being estimated (Morris 1983, J Am Stat Assoc 78:47), not for the spread: with few
-levels they are too narrow rather than too wide.
+Rates: beta-binomial empirical Bayes, moments of Kleinman 1973 (J Am Stat Assoc 68:46). AUROC, means and other
+statistics: random effects on the scale on which they are taken as normal, with the variance between levels of
+DerSimonian and Laird 1986 (Control Clin Trials 7:177). The limits allow for the mean being estimated (Morris 1983,
+J Am Stat Assoc 78:47), not for the spread: with few levels they are too narrow rather than too wide.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from scipy import stats
 
 from sandbox.bias_results import Shrinkage, Shrunk
 from sandbox.scoring.cases import Floats
-from sandbox.scoring.estimates import expit, quantile
+from sandbox.scoring.estimates import quantile
 from sandbox.scoring.proportions import wilson
+from sandbox.scoring.scale import Scale
 
-RATES, AUROCS = "beta-binomial-moments", "random-effects-dersimonian-laird"
+RATES, VALUES = "beta-binomial-moments", "random-effects-dersimonian-laird"
 
 
 def intraclass_correlation(k: Floats, n: Floats) -> float:
@@ -87,36 +88,46 @@ def _beta_limits(mean: Floats, variance: Floats, level: float) -> tuple[Floats, 
     return np.where(usable, np.minimum(low, mean), mean), np.where(usable, np.maximum(high, mean), mean)
 
 
-def shrink_aurocs(
-    names: list[str], cases: list[int], value: Floats, logit: Floats, error: Floats, level: float
+def shrink_values(
+    names: list[str],
+    cases: list[int],
+    value: Floats,
+    working: Floats,
+    error: Floats,
+    level: float,
+    scale: Scale,
 ) -> Shrinkage:
-    """Shrink the AUROCs of levels on the logit scale.
+    """Shrink the AUROCs, means or other statistics of levels on the scale on which they are taken as normal.
 
     Args:
         names: the levels, at least two.
         cases: cases of each.
-        value: raw AUROCs.
-        logit: their logits, finite (half a pair added at 0 and 1).
-        error: standard errors of the logits, positive.
+        value: raw values.
+        working: the same on the scale, finite.
+        error: standard errors there, positive.
         level: two-sided level of the limits.
+        scale: gives the way back.
     """
-    between = between_variance(logit, error)
+    between = between_variance(working, error)
     precision = 1 / (error**2 + between)
-    mean = float((precision * logit).sum() / precision.sum())
+    mean = float((precision * working).sum() / precision.sum())
     weight = between / (between + error**2)
-    centre = weight * logit + (1 - weight) * mean
+    centre = weight * working + (1 - weight) * mean
     half = quantile(level) * np.sqrt(weight * error**2 + (1 - weight) ** 2 / precision.sum())
+    middle = float(scale.backward(np.array(mean)))
+    # A value at an end of its range stands half a case inside on the scale, perhaps beyond the mean of the others.
+    shrunk = np.clip(scale.backward(centre), np.minimum(value, middle), np.maximum(value, middle))
     return _record(
         names,
         cases,
         raw=value,
-        shrunk=_expits(centre),
-        low=_expits(centre - half),
-        high=_expits(centre + half),
+        shrunk=shrunk,
+        low=np.minimum(scale.backward(centre - half), shrunk),
+        high=np.maximum(scale.backward(centre + half), shrunk),
         weight=weight,
-        mean=expit(mean),
+        mean=middle,
         spread=float(np.sqrt(between)),
-        method=AUROCS,
+        method=VALUES,
     )
 
 
@@ -127,10 +138,6 @@ def between_variance(value: Floats, error: Floats) -> float:
     q = float((weight * (value - mean) ** 2).sum())
     room = float(weight.sum() - (weight**2).sum() / weight.sum())
     return max(0.0, (q - (value.size - 1)) / room) if room > 0 else 0.0
-
-
-def _expits(values: Floats) -> Floats:
-    return np.array([expit(float(value)) for value in values])
 
 
 def _record(

@@ -1,7 +1,9 @@
 """One side of a comparison: its value, its limits at any level, and what each patient adds to it.
 
 Limits are those that the value has on its own (Wilson with effective sizes; logit DeLong; t), so that a gap's
-interval by MOVER agrees with the intervals printed for its two sides.
+interval by MOVER agrees with the intervals printed for its two sides. Other statistics have t limits on the scale of
+their range (logit between two ends, logarithm above one), from the influences of their cases or from resamples of
+patients.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from sandbox.scoring.estimates import logit_interval, quantile, student_quantile
 from sandbox.scoring.outcomes import Outcome
 from sandbox.scoring.proportions import wilson
 from sandbox.scoring.roc import newcombe_5, pair_variance, win_shares
+from sandbox.scoring.scale import Scale
 
 _FALLBACK_LEVEL = 0.95
 
@@ -31,12 +34,14 @@ class Measured:
     Attributes:
         side: the record.
         limits: limits of the value at a two-sided level.
-        influence: what each patient adds to the value's deviation, shape (patients,); zero without variation.
+        influence: what each patient adds to the value's deviation, shape (patients,); zero without variation. For a
+            statistic that is known by its resamples, what each resample deviates over the root of their number.
         working: the value on the scale of the test: the logit of an AUROC, else the value.
         error: standard error of ``working``.
         slope: change of ``working`` with the value.
         degrees: degrees of freedom of ``error``; infinite when it is not a mean's.
         size: effective number of cases behind a rate, else the number of cases.
+        resampled: ``influence`` goes by resample, not by patient.
     """
 
     side: Side
@@ -47,25 +52,27 @@ class Measured:
     slope: float
     degrees: float
     size: float
+    resampled: bool = False
 
 
 def measure(
-    name: str, cases: ScoredCases, outcome: Outcome, chosen: Integers, patient: Integers, patients: int
+    name: str, outcome: Outcome, chosen: Integers, patient: Integers, patients: int
 ) -> Measured | None:
     """Measure the outcome over chosen cases, None where it has no value.
 
     Args:
         name: level, or words for the other cases.
-        cases: all cases, in the order of the store.
         outcome: what is measured.
         chosen: rising indices of counted cases.
         patient: compact patient codes of all cases.
         patients: number of patients among all cases.
     """
     if outcome.kind == "auroc":
-        return _auroc(name, cases.where(chosen), patient[chosen], patients)
+        return _auroc(name, outcome.ranked(outcome.rising(chosen), patient), patients)
     if chosen.size == 0:
         return None
+    if outcome.kind == "statistic":
+        return _statistic(name, outcome, chosen, patient, patients)
     value, who = outcome.value[chosen], patient[chosen]
     n, mean = chosen.size, float(value.sum()) / chosen.size
     sizes = np.bincount(who, minlength=patients)
@@ -75,7 +82,7 @@ def measure(
     side = Side(
         name=name,
         n=n,
-        positives=int(np.count_nonzero(cases.reference[chosen])),
+        positives=_positives(outcome, chosen),
         patients=present,
         successes=round(float(value.sum())) if rate else None,
         value=mean,
@@ -126,9 +133,69 @@ def _t_limits(mean: float, error: float, degrees: int, level: float) -> Limits:
     return mean - half, mean + half
 
 
-def _auroc(name: str, cases: ScoredCases, patient: Integers, patients: int) -> Measured | None:
+def _positives(outcome: Outcome, chosen: Integers) -> int | None:
+    return None if outcome.positive is None else int(np.count_nonzero(outcome.positive[chosen]))
+
+
+def _statistic(
+    name: str, outcome: Outcome, chosen: Integers, patient: Integers, patients: int
+) -> Measured | None:
+    """Measure a statistic on the scale of its range, by the influences of its cases or by its resamples."""
+    assert outcome.statistic is not None
+    part = outcome.statistic(chosen)
+    if part is None:
+        return None
+    present, n = count_patients(patient[chosen]), chosen.size
+    scale = Scale(low=outcome.low, high=outcome.high, n=n)
+    working = float(scale.forward(np.array(part.value)))
+    few = math.sqrt(present / max(1, present - 1))
+    if part.drawn is not None:
+        # A replicate takes the place of a patient: inner products of these are variances and covariances.
+        deviation = scale.forward(part.drawn)
+        deviation = np.nan_to_num(deviation - np.nanmean(deviation))
+        influence, slope = few * deviation / math.sqrt(deviation.size), 1.0
+        error = math.sqrt(float(influence @ influence))
+    else:
+        assert part.influence is not None
+        influence = np.bincount(patient[chosen], weights=part.influence, minlength=patients).astype(
+            np.float64
+        )
+        slope = scale.slope(part.value)
+        error = few * slope * math.sqrt(float(influence @ influence))
+    degrees = max(1, present - 1)
+    return Measured(
+        side=Side(
+            name=name,
+            n=n,
+            positives=_positives(outcome, chosen),
+            patients=present,
+            successes=None,
+            value=part.value,
+        ),
+        limits=partial(_scaled_limits, part.value, scale, working, error, degrees),
+        influence=influence,
+        working=working,
+        # What is left of equal influences is rounding, not spread.
+        error=error if error > 1e-12 else 0.0,
+        slope=slope,
+        degrees=degrees,
+        size=float(n),
+        resampled=part.drawn is not None,
+    )
+
+
+def _scaled_limits(
+    value: float, scale: Scale, working: float, error: float, degrees: int, level: float
+) -> Limits:
+    half = student_quantile(level, degrees) * error
+    low, high = (float(each) for each in scale.backward(np.array((working - half, working + half))))
+    return min(low, value), max(high, value)
+
+
+def _auroc(name: str, cases: ScoredCases, patients: int) -> Measured | None:
     if cases.positives == 0 or cases.negatives == 0:
         return None
+    patient = cases.patient
     wins_positive, wins_negative = win_shares(cases)
     value = float(wins_positive.mean())
     positive = cases.reference

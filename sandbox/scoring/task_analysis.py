@@ -20,8 +20,12 @@ from sandbox.results import (
 )
 from sandbox.scoring import failures
 from sandbox.scoring.bootstrap import Seed
+from sandbox.scoring.cases import Bools
 from sandbox.scoring.claims import lacking
 from sandbox.scoring.estimates import Basis, too_few
+from sandbox.scoring.failures import analysed
+from sandbox.scoring.gaps import find_gaps
+from sandbox.scoring.outcomes import Outcome, failure_rate
 from sandbox.scoring.scored_task import RULES, ScoredTask
 from sandbox.scoring.strata import Levels
 from sandbox.scoring.task_columns import TaskColumns
@@ -52,6 +56,7 @@ class TaskParts:
         points: rates at operating points, for tasks that have them.
         overall: estimates over all cases only.
         tables, plots: over all cases only.
+        compared: what is compared between groups, over all asked cases, those that count marked.
         lowest: metric to name the worst stratum by, and whether high values are bad.
         notes: how the numbers are to be read.
     """
@@ -61,6 +66,7 @@ class TaskParts:
     overall: Callable[[TaskColumns, Protocol, Place], tuple[Estimate, ...]] = lambda *_: ()
     tables: Callable[[TaskColumns, Protocol, Place], tuple[CountTable, ...]] = lambda *_: ()
     plots: Callable[[TaskColumns, Protocol, Place], tuple[Plot, ...]] = lambda *_: ()
+    compared: Callable[[TaskColumns, Bools, Protocol, Place], tuple[Outcome, ...]] = lambda *_: ()
     worst_by: tuple[tuple[str, bool], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -103,6 +109,10 @@ def _analyse(
     overall = _marked(
         (*parts.estimates(cases, protocol, place), *parts.overall(cases, protocol, place)), protocol
     )
+    counted = analysed(rule, asked.failed)
+    outcomes = (
+        (failure_rate(asked.failed), *parts.compared(asked, counted, protocol, place)) if levels else ()
+    )
     return Analysis(
         failure_rule=rule,
         n=cases.n,
@@ -118,6 +128,7 @@ def _analyse(
         worst=tuple(_worst(overall, strata, parts.worst_by)),
         tables=parts.tables(cases, protocol, place),
         plots=parts.plots(cases, protocol, place) if cases.n else (),
+        bias=find_gaps(asked.patient, outcomes, levels, rule, protocol, evaluation),
     )
 
 

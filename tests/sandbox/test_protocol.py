@@ -233,9 +233,12 @@ def test_what_is_not_given_of_bias_is_not_in_the_digest(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (MINIMAL + STRATA + "bias: {}\n", r":8: bias\.margin: is missing"),
+        (MINIMAL + STRATA + "bias: {}\n", r":8: bias: needs a margin, or margins of single metrics"),
         (MINIMAL + STRATA + "bias: {margin: 0}\n", r":8: bias\.margin: "),
-        (MINIMAL + STRATA + "bias: {margin: 0.1, margins: {mcc: 0.1}}\n", r":8: bias\.margins"),
+        (
+            MINIMAL + STRATA + "bias: {margin: 0.1, margins: {mcc: 0.1}}\n",
+            r":8: bias\.margins\.mcc: is not compared",
+        ),
         (MINIMAL + STRATA + "bias: {margin: 0.1, margins: {ppv: 2}}\n", r":8: bias\.margins\.ppv"),
         (MINIMAL + "bias: {margin: 0.1}\n", r":5: bias: needs strata"),
         (

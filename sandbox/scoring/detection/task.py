@@ -6,7 +6,7 @@ one false alarm above every rating.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,8 +18,10 @@ from sandbox.results import Estimate
 from sandbox.scoring.bootstrap import percentile_interval
 from sandbox.scoring.cases import Floats
 from sandbox.scoring.detection import curves
+from sandbox.scoring.detection.compared import Figure, finding_outcomes
 from sandbox.scoring.detection.marks import CaseMarks, Marks, failed_case, make_marks
 from sandbox.scoring.estimates import estimate, undefined
+from sandbox.scoring.gaps import weights_seed
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.task_analysis import Place, TaskParts, score_task
 from sandbox.scoring.task_columns import TaskColumns, task_columns
@@ -32,7 +34,6 @@ NOTES = (
     "AFROC and wAFROC hold lesions against the highest false positive of cases without lesions.",
     "A failed case counts as wrong: its lesions are missed; without lesions it is a false alarm at every threshold.",
 )
-Figure = Callable[[Marks, Floats], Floats]
 
 
 def score_detection(labelled: pa.Table, protocol: Protocol, evaluation: str) -> ScoredTask:
@@ -55,6 +56,14 @@ def score_detection(labelled: pa.Table, protocol: Protocol, evaluation: str) -> 
     parts = TaskParts(
         estimates=lambda entered, plan, place: _estimates(marked, entered, plan, place),
         plots=lambda entered, _plan, _place: (_froc_plot(marked, entered),),
+        compared=lambda asked, counted, plan, place: finding_outcomes(
+            [marked[int(row)] for row in asked.answer[:, 0]],
+            asked.patient,
+            counted,
+            figures(plan),
+            weights_seed(place.evaluation, place.rule),
+            plan.intervals.bootstrap_replicates,
+        ),
         worst_by=(("average_precision", False), ("wafroc", False)),
         notes=(
             *NOTES,

@@ -15,13 +15,14 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from sandbox.metric_catalogue import MASK_COLUMNS
+from sandbox.metric_catalogue import GAP_METRICS, MASK_COLUMNS
 from sandbox.protocol import Protocol
 from sandbox.result_figures import CountTable
 from sandbox.results import Estimate
 from sandbox.scoring.bootstrap import patient_weights, percentile_interval
 from sandbox.scoring.cases import Bools, Floats, Integers, compact
 from sandbox.scoring.estimates import Basis, estimate, undefined
+from sandbox.scoring.outcomes import Outcome, Part, Statistic, mean, statistic
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.task_analysis import Place, TaskParts, score_task
 from sandbox.scoring.task_columns import TaskColumns, task_columns
@@ -64,6 +65,7 @@ def score_segmentation(labelled: pa.Table, protocol: Protocol, evaluation: str) 
     parts = TaskParts(
         estimates=_estimates,
         tables=lambda entered, _plan, _place: (_empty_table(entered),),
+        compared=_compared,
         worst_by=(("mean_dice", False), ("mean_hd95", True)),
         notes=(*NOTES, _empty_note(protocol)),
     )
@@ -122,6 +124,37 @@ def _estimates(cases: TaskColumns, protocol: Protocol, place: Place) -> tuple[Es
     for index, metric in enumerate(_OBJECTS):
         found.append(_ratio(metric, objects, drawn["objects"], index, _QUALITY, cases.basis(level)))
     return tuple(found)
+
+
+def _compared(asked: TaskColumns, counted: Bools, protocol: Protocol, _place: Place) -> tuple[Outcome, ...]:
+    """What is compared between groups: every mean over cases, and the qualities that add up objects."""
+    values, rules = counted_values(asked), GAP_METRICS[protocol.task.kind]
+    objects = np.column_stack([values[name] for name in _COUNTED])
+
+    def quality(index: int) -> Statistic:
+        def made(chosen: Integers) -> Part | None:
+            above, below = objects[chosen, index], objects[chosen] @ _QUALITY
+            total = float(below.sum())
+            if total == 0:
+                return None
+            value = float(above.sum()) / total
+            return Part(value=value, influence=(above - value * below) / total)
+
+        return made
+
+    return (
+        *(
+            mean(
+                metric,
+                counted & ~np.isnan(values[column]),
+                np.nan_to_num(values[column]),
+                low=rules[metric].low,
+                high=rules[metric].high,
+            )
+            for metric, column in _MEANS.items()
+        ),
+        *(statistic(metric, counted, quality(index)) for index, metric in enumerate(_OBJECTS)),
+    )
 
 
 def _added(values: Floats, codes: Integers, patients: int) -> Floats:

@@ -7,6 +7,7 @@ import numpy as np
 from sandbox.protocol import Protocol
 from sandbox.scoring.cases import ScoredCases
 from sandbox.scoring.gaps import find_gaps
+from sandbox.scoring.outcomes import outcomes
 from sandbox.scoring.strata import Levels
 
 
@@ -41,7 +42,8 @@ def gaps(reference, score, groups, patient=None, failed=None, rule="worst_case",
         kept, codes = np.unique(np.asarray(column)[order], return_inverse=True)
         levels.append(Levels(name=name, names=tuple(f"{level:02d}" for level in kept), codes=codes))
     plan = protocol(**({"strata": [{"attribute": name} for name in named]} | changes))
-    return find_gaps(cases, levels, rule, [("half", 0.5)], plan, evaluation)
+    asked = outcomes(cases, rule, [("half", 0.5)], probability=True)
+    return find_gaps(cases.patient, asked, levels, rule, plan, evaluation)
 
 
 def pick(bias, metric, attribute="group"):

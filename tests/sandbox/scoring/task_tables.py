@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from sandbox.protocol import Protocol
+from sandbox.truth import truth_columns
 
 CLASSES = ("nv", "mel", "bcc")
 GRADES = ("1", "2", "3", "4", "5")
@@ -126,3 +127,59 @@ def multilabel_table(n: int = 300, *, unknown: float = 0.0, seed: int = 4, **mor
     return table(
         {f"answer:{name}": answers[:, k] for k, name in enumerate(LABELS)}, truths, seed=seed, **more
     )
+
+
+def detection_plan(**more) -> Protocol:
+    """Boxes that hit by their centre, with sensitivity at two rates of false positives."""
+    return protocol("detection", {"findings": {}}, hits={"rule": "centre", "rates": (0.5, 2.0)}, **more)
+
+
+def detection_table(
+    n: int = 240, *, found: np.ndarray | float = 0.7, per_patient: int = 1, failed: float = 0.0, seed: int = 4
+) -> pa.Table:
+    """Cases with none to two lesions, found with a chance of ``found``, and up to two false positives."""
+    generator = np.random.default_rng(seed)
+    lesions = generator.choice(3, n, p=[0.4, 0.4, 0.2])
+    chance = np.broadcast_to(found, n)
+    ratings, matched = [], []
+    for count, likely in zip(lesions, chance, strict=True):
+        hit = [index for index in range(count) if generator.random() < likely]
+        false = int(generator.integers(0, 3))
+        rated = [*generator.normal(1.0, 0.7, len(hit)), *generator.normal(0, 0.7, false)]
+        ratings.append([round(float(each), 1) for each in rated])
+        matched.append([*hit, *[-1] * false])
+    whole = table({"unused": np.zeros(n)}, {"reference": pa.array(lesions, pa.int32())},
+                  per_patient=per_patient, failed=failed, seed=seed)  # fmt: skip
+    return whole.append_column("answer:ratings", pa.array(ratings, pa.list_(pa.float64()))).append_column(
+        "answer:matched", pa.array(matched, pa.list_(pa.int64()))
+    )
+
+
+def segmentation_plan(**more) -> Protocol:
+    """Masks with distances in pixels."""
+    return protocol("segmentation", {"mask": {"runs": 100}}, boundary={"tolerance": 1, "unit": "px"}, **more)
+
+
+def segmentation_table(
+    n: int = 200, *, dice: np.ndarray | float = 0.8, per_patient: int = 1, failed: float = 0.0, seed: int = 5
+) -> pa.Table:
+    """What is kept of comparisons of masks, with a Dice about ``dice``."""
+    generator = np.random.default_rng(seed)
+    overlap = np.clip(generator.normal(np.broadcast_to(dice, n), 0.1), 0.05, 0.99)
+    volume = generator.uniform(50, 200, n)
+    answers = {
+        "dice": overlap,
+        "iou": overlap / (2 - overlap),
+        "nsd": np.clip(overlap + 0.05, 0, 1),
+        "hd95": 20 * (1 - overlap),
+        "assd": 6 * (1 - overlap),
+        "volume": volume * generator.uniform(0.8, 1.2, n),
+        "matched": np.ones(n),
+        "matched_iou": overlap / (2 - overlap),
+        "false_positive": generator.integers(0, 2, n),
+        "missed": np.zeros(n),
+    }
+    truth = dict(zip(truth_columns(segmentation_plan()),
+                     (volume, np.full(n, 30.0), np.full(n, 1000.0), np.ones(n)), strict=True))  # fmt: skip
+    columns = {f"answer:{name}": values for name, values in answers.items()}
+    return table(columns, truth, per_patient=per_patient, failed=failed, seed=seed)
