@@ -1,4 +1,4 @@
-"""Merkle tree of RFC 6962 / RFC 9162 section 2.1: roots, inclusion and consistency proofs.
+"""Merkle tree of RFC 6962 / RFC 9162 section 2.1: roots, and what inclusion and consistency proofs show.
 
 One implementation serves the hold-out's manifest and the ledger. It does no input or output.
 
@@ -52,33 +52,6 @@ def root(leaf_hashes: Iterable[bytes]) -> bytes:
     return result
 
 
-def _split(size: int) -> int:
-    """Largest power of two smaller than ``size`` (RFC 9162 section 2.1.1, k)."""
-    return 1 << ((size - 1).bit_length() - 1)
-
-
-def inclusion_proof(leaf_hashes: Sequence[bytes], index: int) -> list[bytes]:
-    """Audit path of leaf ``index`` in the tree over ``leaf_hashes`` (RFC 9162 section 2.1.3.1).
-
-    Raises:
-        IndexError: ``index`` is not in the tree.
-    """
-    if not 0 <= index < len(leaf_hashes):
-        raise IndexError(f"leaf {index} is not in a tree of {len(leaf_hashes)} leaves")
-    path: list[bytes] = []
-    start, end = 0, len(leaf_hashes)
-    while end - start > 1:
-        middle = start + _split(end - start)
-        if index < middle:
-            path.append(root(leaf_hashes[middle:end]))
-            end = middle
-        else:
-            path.append(root(leaf_hashes[start:middle]))
-            start = middle
-    path.reverse()
-    return path
-
-
 def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], expected_root: bytes) -> None:
     """Check that ``leaf`` is entry ``index`` of the tree with ``size`` leaves (RFC 9162 section 2.1.3.2).
 
@@ -107,36 +80,6 @@ def verify_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes], 
         raise ProofError("the inclusion proof is shorter than the tree is high")
     if top != expected_root:
         raise ProofError("the inclusion proof leads to another root: the entry is not in this log")
-
-
-def consistency_proof(leaf_hashes: Sequence[bytes], old_size: int) -> list[bytes]:
-    """Proof that the tree of the first ``old_size`` leaves is a prefix of this one (RFC 9162 section 2.1.4.1).
-
-    Empty for ``old_size`` 0 and for equal sizes.
-
-    Raises:
-        IndexError: ``old_size`` exceeds the tree.
-    """
-    size = len(leaf_hashes)
-    if not 0 <= old_size <= size:
-        raise IndexError(f"a tree of {size} leaves has no prefix of {old_size}")
-    if old_size in (0, size):
-        return []
-    path: list[bytes] = []
-    start, end, whole = 0, size, True
-    while old_size - start != end - start:
-        middle = start + _split(end - start)
-        if old_size <= middle:
-            path.append(root(leaf_hashes[middle:end]))
-            end = middle
-        else:
-            path.append(root(leaf_hashes[start:middle]))
-            start = middle
-            whole = False
-    if not whole:
-        path.append(root(leaf_hashes[start:end]))
-    path.reverse()
-    return path
 
 
 def verify_consistency(

@@ -308,7 +308,7 @@ class _Steps:
         with open_ledger(self._workspace) as ledger:
             self._once(
                 ledger, "reference-opened", detail={"cases": reference.num_rows, "purpose": "scoring"},
-                root=self._identity.root,
+                holdout=self._identity.holdout, root=self._identity.root,
             )  # fmt: skip
         write_holdout_summary(
             self._workspace, self._locked, reference, protocol, self._folder / "holdout.json"
@@ -401,15 +401,12 @@ class _Steps:
         self, ledger: Ledger, kind: str, *, detail: dict[str, Any] | None = None, **subject: Any
     ) -> tuple[int, str]:
         """Enter an event of this evaluation unless a killed process entered the same one already."""
-        evaluation = self._identity.evaluation
-        if kind == "reference-opened":
-            subject["holdout"] = self._identity.holdout
-        known = ledger.find(kind=kind, evaluation=evaluation, **subject)
-        if kind == "reference-opened":
-            known = [item for item in known if item.detail == detail]
+        event = entry(kind, subject={"evaluation": self._identity.evaluation, **subject}, detail=detail)
+        known = [
+            each for each in ledger.find(kind=kind, **event["subject"]) if each.detail == event["detail"]
+        ]
         if known:
             return known[-1].index, known[-1].time
-        event = entry(kind, subject={"evaluation": evaluation, **subject}, detail=detail)
         return ledger.append(event), event["time"]
 
     def _posture(self) -> str:

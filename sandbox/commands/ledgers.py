@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from sandbox.commands import console
 from sandbox.errors import EvidenceError
 from sandbox.evidence.audit import LedgerReport
+from sandbox.evidence.kept_checkpoint import read_kept_checkpoint
 from sandbox.workspace import default_home, open_ledger, open_workspace
 
 ledger_app = typer.Typer(help="Read and check the append-only log.", no_args_is_help=True)
@@ -62,24 +64,38 @@ def show(
 
 
 @ledger_app.command("verify")
-def verify() -> int:
+def verify(
+    against: Annotated[
+        Path | None,
+        typer.Option(help="A checkpoint that somebody kept, or a dossier that holds one.", metavar="FILE"),
+    ] = None,
+) -> int:
     """Recompute the whole log: every entry, its actor's signature and role, the tree, the signed checkpoint.
+
+    With --against it is also held against an earlier head: that the log only grew since, and that nothing before was
+    rewritten. Only a head in other hands can show that; every dossier holds one.
 
     Exit code 4 when anything does not hold; the first bad entry is named.
 
     \b
       proctor ledger verify
+      proctor ledger verify --against acme.zip
     """
+    kept = read_kept_checkpoint(against) if against is not None else None
     workspace = open_workspace(default_home())
+    grown = None
     try:
         with open_ledger(workspace) as ledger:
             outcome = ledger.verify_all()
+            if kept is not None and outcome.held:
+                grown = ledger.consistency(kept).old.size
     except EvidenceError as error:
         # A head that is damaged itself cannot even be opened; that is an outcome like any other.
         outcome = LedgerReport(held=False, size=0, root=b"", first_bad=None, problem=str(error))
     data = {
         "held": outcome.held, "entries": outcome.size, "root": outcome.root.hex(), "problem": outcome.problem,
         "clock_went_back": list(outcome.clock_went_back), "verifier_key": workspace.verifier_key,
+        "grown_from": grown,
     }  # fmt: skip
 
     def human() -> None:
@@ -87,6 +103,8 @@ def verify() -> int:
             console.line(
                 f"The ledger holds: {outcome.size} entries, root {outcome.root.hex()}, signature good."
             )
+            if grown is not None:
+                console.line(f"It only grew since the kept head at {grown} entries.")
             if outcome.clock_went_back:
                 before = ", ".join(map(str, outcome.clock_went_back))
                 console.line(

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from holdout.merkle import HASH_SIZE, root
 from sandbox.errors import EvidenceError, LedgerError
+from sandbox.evidence import governing
 from sandbox.evidence.actors import unsigned
 from sandbox.evidence.checkpoint import Checkpoint
 from sandbox.evidence.entry import LedgerEntry, decode_entry
+from sandbox.evidence.keys import VerifierKey
 from sandbox.evidence.tiles import WIDTH, TileTree, leaf_hashes, read_bundle, width_at
 
 
@@ -32,10 +34,11 @@ class LedgerReport:
     clock_went_back: tuple[int, ...] = ()
 
 
-def audit(folder: Path, head: Checkpoint, *, actors: bool = False) -> LedgerReport:
+def audit(folder: Path, head: Checkpoint, verifier: VerifierKey, *, actors: bool = False) -> LedgerReport:
     """Check entries, tiles of every level and root of the ledger in ``folder`` against its ``head``.
 
-    ``actors``: check too that each entry is signed by an actor who had a role for it.
+    ``verifier``: the ledger's, for the list of governing entries beside it. ``actors``: check too that each entry is
+    signed by an actor who had a role for it.
     """
 
     def bad(problem: str, first_bad: int | None = None) -> LedgerReport:
@@ -83,11 +86,22 @@ def audit(folder: Path, head: Checkpoint, *, actors: bool = False) -> LedgerRepo
     if damaged:
         return bad(f"the entries hold, but tile {damaged[1]} of level {damaged[0]} was changed; proofs fail")
     try:
+        if not _list_holds(folder, verifier, read, leaves):
+            return bad(f"the file {governing.FILE} does not list the entries that say who may do what")
         for fault in unsigned(read) if actors else ():
             return bad(f"entry {fault.index} does not count as its actor's: {fault.reason}", fault.index)
     except EvidenceError as error:
         return bad(str(error))
     return LedgerReport(held=True, size=head.size, root=head.root, clock_went_back=tuple(back))
+
+
+def _list_holds(folder: Path, verifier: VerifierKey, entries: list[LedgerEntry], leaves: list[bytes]) -> bool:
+    listed = governing.read_list(folder, verifier)
+    if listed is None:
+        return True
+    old, indices = listed
+    found = (entry.index for entry in entries if entry.kind in governing.KINDS and entry.index < old.size)
+    return old.size <= len(leaves) and root(leaves[: old.size]) == old.root and indices == tuple(found)
 
 
 def _first_difference(leaves: list[bytes], tree: TileTree, head: Checkpoint) -> int | None:

@@ -13,41 +13,30 @@ hands: every dossier holds one, and :meth:`Ledger.consistency` holds the log aga
 
 from __future__ import annotations
 
-import fcntl
-import os
 import secrets
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from holdout.merkle import EMPTY_ROOT, HASH_SIZE, ProofError, verify_consistency, verify_inclusion
+from holdout.merkle import EMPTY_ROOT
 from sandbox.canonical import canonical_json
 from sandbox.errors import ActorError, EvidenceError, LedgerError
 from sandbox.evidence.actors import Acting, Actor, check_may, register, sign_entry
 from sandbox.evidence.audit import LedgerReport, audit
 from sandbox.evidence.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from sandbox.evidence.durable import make_folder, sync_folder, write_durable
-from sandbox.evidence.entry import FORMAT, LedgerEntry, decode_entry, encode_entry
+from sandbox.evidence.entry import FORMAT, LedgerEntry, encode_entry
+from sandbox.evidence.governing import KINDS as GOVERNING_KINDS
+from sandbox.evidence.governing import Governing, governing, keep
 from sandbox.evidence.keys import SigningKey, VerifierKey
+from sandbox.evidence.ledger_files import check_growth, commit, read_entries
+from sandbox.evidence.ledger_lock import locked
 from sandbox.evidence.note import MAX_NOTE
 from sandbox.evidence.proof import encode_proof
-from sandbox.evidence.tiles import (
-    WIDTH,
-    TileTree,
-    grow,
-    leaf_hashes,
-    pack_bundle,
-    read_bundle,
-    tile_path,
-    width_at,
-)
-
-LOCK_SECONDS = 60.0
+from sandbox.evidence.tiles import TileTree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +63,7 @@ class Ledger:
         self._key = key
         self._acting = acting
         self._seen: Checkpoint | None = None
+        self._known: Governing | None = None
 
     @classmethod
     def create(cls, folder: Path, *, origin: str, key: SigningKey) -> Ledger:
@@ -151,11 +141,17 @@ class Ledger:
         if not entries:
             return []
         whole = [{"format": FORMAT, "time": _now(), **entry} for entry in entries]
-        raw = [encode_entry(entry) for entry in (whole if self._acting is None else self._signed(whole))]
-        with self._locked(exclusive=True):
+        with locked(self.folder, exclusive=True):
             head, _ = self._head()
+            # Judged under the lock: nobody is revoked between the judgement and the entry.
+            raw = [
+                encode_entry(entry)
+                for entry in (whole if self._acting is None else self._signed(whole, head))
+            ]
             try:
-                self._commit(head, raw, self._key)
+                self._seen = commit(self.folder, head, raw, self._key)
+                if self._acting is not None:
+                    self._known = keep(self.folder, self._governing(self._seen), self._key)
             except OSError as error:
                 raise LedgerError(
                     f"the ledger {self.folder} cannot be written: {error.strerror}; "
@@ -165,8 +161,12 @@ class Ledger:
 
     def actors(self) -> dict[str, Actor]:
         """Actors by name, as this ledger states them."""
-        named = [*self.find(kind="actor-added"), *self.find(kind="actor-revoked")]
-        return register(sorted(named, key=lambda entry: entry.index))
+        return register(self.governing())
+
+    def governing(self) -> tuple[LedgerEntry, ...]:
+        """The entries that say who may do what: on actors, on the policy's rules, and acts that were proposed."""
+        with locked(self.folder):
+            return self._governing(self._head()[0]).entries
 
     def require(self, kind: str) -> Actor:
         """The acting actor, who may enter an entry of ``kind``: asked before work whose end that entry is.
@@ -175,81 +175,33 @@ class Ledger:
             ActorError: the actor is not known under the key at hand, was revoked, or has no role for it.
         """
         assert self._acting is not None
-        acting = self._acting()
-        actor = self.actors().get(acting.name)
-        if actor is None or actor.public != acting.key.verifier.public:
-            raise ActorError(
-                f"{acting.name} is not an actor of this workspace under the key at hand. See: proctor actor list"
-            )
-        check_may(actor, kind)
-        return actor
+        return _required(self.actors(), self._acting(), kind)
 
-    def _signed(self, entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def _governing(self, head: Checkpoint) -> Governing:
+        self._known = governing(self.folder, head, self.verifier, self._known)
+        return self._known
+
+    def _signed(self, entries: Sequence[Mapping[str, Any]], head: Checkpoint) -> list[dict[str, Any]]:
         assert self._acting is not None
-        # A ledger without entries is just being made; its first actor vouches for itself.
-        if self.head.size:
-            for kind in {str(entry["kind"]) for entry in entries}:
-                self.require(kind)
         acting = self._acting()
+        # A ledger without entries is just being made; its first actor vouches for itself.
+        if head.size:
+            actors = register(self._governing(head).entries)
+            for kind in {str(entry["kind"]) for entry in entries}:
+                _required(actors, acting, kind)
         return [sign_entry(entry, acting) for entry in entries]
-
-    def _commit(self, head: Checkpoint, raw: Sequence[bytes], key: SigningKey) -> None:
-        tree = TileTree(self.folder, head.size)
-        if tree.root() != head.root:
-            raise LedgerError("the ledger's tiles do not lead to its signed root; see: proctor ledger verify")
-        number, offset = divmod(head.size, WIDTH)
-        edge = read_bundle(self.folder, number, head.size) if offset else []
-        if edge:
-            self._check_bundle(edge, number, tree, head)
-        size, waiting = head.size + len(raw), [*edge, *raw]
-        hashes = leaf_hashes(raw)
-        tiles = grow(tree, [hashes[i : i + HASH_SIZE] for i in range(0, len(hashes), HASH_SIZE)])
-        new = Checkpoint(origin=head.origin, size=size, root=TileTree(self.folder, size, fresh=tiles).root())
-        files = {
-            tile_path(self.folder, str(level), index, len(tile) // HASH_SIZE): tile
-            for (level, index), tile in tiles.items()
-        }
-        bundles = range(number, (size - 1) // WIDTH + 1)
-        for i, bundle in enumerate(bundles):
-            path = tile_path(self.folder, "entries", bundle, width_at(size, 0, bundle))
-            files[path] = pack_bundle(waiting[i * WIDTH : (i + 1) * WIDTH])
-
-        scratch = self.folder / "unfinished"
-        make_folder(scratch)
-        for leftover in scratch.iterdir():
-            leftover.unlink()
-        for path, data in files.items():
-            write_durable(path, data, scratch=scratch)
-        write_durable(self.folder / "checkpoint", sign_checkpoint(new, key), scratch=scratch)
-        self._seen = new
-        # The entries are committed: a leftover that cannot be removed now is removed by a later append.
-        with suppress(OSError):
-            self._remove_superseded(size, [*tiles, *((None, bundle) for bundle in bundles)])
-
-    def _remove_superseded(self, size: int, members: Sequence[tuple[int | None, int]]) -> None:
-        for level, number in members:
-            width = width_at(size, level or 0, number)
-            kind = "entries" if level is None else str(level)
-            partial = tile_path(self.folder, kind, number, 1).parent
-            if not partial.is_dir():
-                continue
-            for old in partial.iterdir():
-                if old.name != str(width):
-                    old.unlink(missing_ok=True)
-            if width == WIDTH:
-                partial.rmdir()
 
     # Reading
 
     def checkpoint(self) -> bytes:
         """Return the signed head, verified."""
-        with self._locked():
+        with locked(self.folder):
             return self._head()[1]
 
     @property
     def head(self) -> Checkpoint:
         """The verified head: origin, size and root."""
-        with self._locked():
+        with locked(self.folder):
             return self._head()[0]
 
     def __len__(self) -> int:
@@ -261,16 +213,29 @@ class Ledger:
         Raises:
             LedgerError: out of range, or an entry is not the one in the tree (the message names the first).
         """
-        return list(self._read(start, end, ()))
+        with locked(self.folder):
+            head, _ = self._head()
+            return list(read_entries(self.folder, head, start, head.size if end is None else end))
 
     def find(self, *, kind: str | None = None, **subject: object) -> list[LedgerEntry]:
         """Entries of ``kind`` whose subject has all the given values, compared with the signed root."""
         # Entries are canonical, so a field can be looked for in the bytes before anything is parsed.
         wanted = [(name, value) for name, value in {"kind": kind, **subject}.items() if value is not None]
         marks = tuple(canonical_json({name: value})[1:-1] for name, value in wanted)
+
+        def may_be(raw: bytes) -> bool:
+            return all(mark in raw for mark in marks)
+
+        with locked(self.folder):
+            head, _ = self._head()
+            found = (
+                self._governing(head).entries
+                if kind in GOVERNING_KINDS
+                else tuple(read_entries(self.folder, head, 0, head.size, may_be))
+            )
         return [
             entry
-            for entry in self._read(0, None, marks)
+            for entry in found
             if (kind is None or entry.kind == kind)
             and all(entry.subject.get(name) == value for name, value in subject.items())
         ]
@@ -281,13 +246,13 @@ class Ledger:
         With ``size`` the proof is against the head the log had at that size (deterministic, so that a dossier
         made again has the same bytes); that takes the signing key unless it is the present head.
         """
-        with self._locked():
+        with locked(self.folder):
             signed, tree = self._signed_at(size)
             return encode_proof(index, tree.inclusion(index), signed)
 
     def checkpoint_at(self, size: int) -> bytes:
         """Return the signed head that the log had with ``size`` entries."""
-        with self._locked():
+        with locked(self.folder):
             return self._signed_at(size)[0]
 
     def consistency(self, old_checkpoint: bytes) -> ConsistencyProof:
@@ -298,54 +263,18 @@ class Ledger:
             NoteError: the kept head is not one of this log.
         """
         old = open_checkpoint(old_checkpoint, self.verifier)
-        with self._locked():
+        with locked(self.folder):
             head, _ = self._head()
-            return ConsistencyProof(old=old, new=head, path=self._check_growth(old, head))
+            return ConsistencyProof(old=old, new=head, path=check_growth(self.folder, old, head))
 
     def verify_all(self) -> LedgerReport:
         """Recompute everything from the entries up; damage is reported by its first bad entry, not raised."""
         try:
-            with self._locked():
+            with locked(self.folder):
                 head, _ = self._head()
-                return audit(self.folder, head, actors=self._acting is not None)
+                return audit(self.folder, head, self.verifier, actors=self._acting is not None)
         except EvidenceError as error:
             return LedgerReport(held=False, size=0, root=b"", first_bad=None, problem=str(error))
-
-    def _read(self, start: int, end: int | None, marks: Sequence[bytes]) -> Iterator[LedgerEntry]:
-        with self._locked():
-            head, _ = self._head()
-            stop = head.size if end is None else end
-            if not 0 <= start <= stop <= head.size:
-                raise LedgerError(
-                    f"entries {start} to {stop} are not all in this ledger of {head.size} entries"
-                )
-            tree = TileTree(self.folder, head.size)
-            for number in range(start // WIDTH, -(-stop // WIDTH)):
-                if number * WIDTH >= stop:
-                    break
-                bundle = read_bundle(self.folder, number, head.size)
-                self._check_bundle(bundle, number, tree, head)
-                for index in range(max(start, number * WIDTH), min(stop, (number + 1) * WIDTH)):
-                    raw = bundle[index - number * WIDTH]
-                    if all(mark in raw for mark in marks):
-                        yield decode_entry(raw, index)
-
-    def _check_bundle(self, bundle: Sequence[bytes], number: int, tree: TileTree, head: Checkpoint) -> None:
-        hashes, tile = leaf_hashes(bundle), tree.tile(0, number)
-        for i in range(len(bundle)):
-            if hashes[i * HASH_SIZE : (i + 1) * HASH_SIZE] != tile[i * HASH_SIZE : (i + 1) * HASH_SIZE]:
-                first_bad = number * WIDTH + i
-                raise LedgerError(f"ledger entry {first_bad} is not the one that was logged")
-        # The path of the first leaf is computed from all other leaves of its tile, so it vouches for the
-        # whole tile.
-        first = number * WIDTH
-        try:
-            verify_inclusion(tree.leaf(first), first, head.size, tree.inclusion(first), head.root)
-        except ProofError as error:
-            raise LedgerError(
-                f"ledger entries {first} to {first + len(bundle) - 1} do not lead to the signed root: "
-                "the tree was changed"
-            ) from error
 
     def _signed_at(self, size: int | None) -> tuple[bytes, TileTree]:
         head, signed = self._head()
@@ -360,7 +289,7 @@ class Ledger:
         tree = TileTree(self.folder, size, stored=head.size)
         old = Checkpoint(origin=head.origin, size=size, root=tree.root())
         # Never sign an old head that does not grow into the present one.
-        self._check_growth(old, head)
+        check_growth(self.folder, old, head)
         return sign_checkpoint(old, self._key), tree
 
     def _head(self) -> tuple[Checkpoint, bytes]:
@@ -378,47 +307,19 @@ class Ledger:
         except EvidenceError as error:
             raise LedgerError(f"{path} is not a signed head of this ledger: {error}") from error
         if self._seen is not None and head != self._seen:
-            self._check_growth(self._seen, head)
+            check_growth(self.folder, self._seen, head)
         self._seen = head
         return head, signed
 
-    def _check_growth(self, old: Checkpoint, new: Checkpoint) -> tuple[bytes, ...]:
-        path = tuple(TileTree(self.folder, new.size).consistency(old.size))
-        try:
-            verify_consistency(old.size, new.size, old.root, new.root, path)
-        except ProofError as error:
-            raise LedgerError(
-                f"the ledger's history was rewritten before entry {old.size}: {error}"
-            ) from error
-        return path
 
-    @contextmanager
-    def _locked(self, *, exclusive: bool = False) -> Iterator[None]:
-        path = self.folder / "lock"
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:
-            if exclusive or not self.folder.is_dir():
-                raise LedgerError(f"{self.folder} holds no ledger (its file lock is missing)") from None
-            # A copy on read-only media may come without the lock; nobody appends to it.
-            yield
-            return
-        try:
-            mode = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
-            deadline = time.monotonic() + LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(descriptor, mode | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise LedgerError(
-                            f"another process has held the ledger {self.folder} for a minute"
-                        ) from None
-                    time.sleep(0.005)
-            yield
-        finally:
-            os.close(descriptor)
+def _required(actors: Mapping[str, Actor], acting: Acting, kind: str) -> Actor:
+    actor = actors.get(acting.name)
+    if actor is None or actor.public != acting.key.verifier.public:
+        raise ActorError(
+            f"{acting.name} is not an actor of this workspace under the key at hand. See: proctor actor list"
+        )
+    check_may(actor, kind)
+    return actor
 
 
 def _now() -> str:

@@ -1,6 +1,7 @@
 """People act under their own key and role, and the ledger itself says who they are."""
 
 import json
+import shutil
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -203,3 +204,29 @@ def test_two_additions_of_one_name_are_refused_by_the_register(workspace):
 def test_the_environment_names_the_actor(workspace, monkeypatch):
     monkeypatch.setenv("PROCTOR_ACTOR", "ada")
     assert open_workspace(workspace.home).actor == "ada"
+
+
+def test_a_ledger_is_held_against_a_head_that_somebody_kept(workspace, tmp_path, capsys):
+    kept = tmp_path / "kept"
+    kept.write_bytes((workspace.home / "ledger" / "checkpoint").read_bytes())
+    actors.add(workspace, "ada", ["approver"])
+    assert main(["ledger", "verify", "--against", str(kept)]) == 0
+    assert "only grew since the kept head at 2 entries" in capsys.readouterr().out
+    other = create(tmp_path / "other")
+    assert main(["ledger", "verify", "--against", str(other.home / "ledger" / "checkpoint")]) == 4
+    assert main(["ledger", "verify", "--against", str(tmp_path / "absent")]) == 2
+
+
+def test_a_ledger_rewritten_by_its_owner_shows_against_a_kept_head(workspace, tmp_path):
+    """Whole in itself, signed by the right key, and another history than the one that was told."""
+    before = tmp_path / "before"
+    shutil.copytree(workspace.home / "ledger", before)
+    actors.add(workspace, "ada", ["approver"])
+    kept = tmp_path / "kept"
+    kept.write_bytes((workspace.home / "ledger" / "checkpoint").read_bytes())
+    shutil.rmtree(workspace.home / "ledger")
+    shutil.copytree(before, workspace.home / "ledger")
+    (workspace.home / "keys" / "actors" / "ada.pem").unlink()
+    actors.add(workspace, "ada", ["operator", "approver"])
+    assert main(["ledger", "verify"]) == 0
+    assert main(["ledger", "verify", "--against", str(kept)]) == 4

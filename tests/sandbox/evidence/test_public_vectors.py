@@ -10,8 +10,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from holdout.merkle import (
     EMPTY_ROOT,
     ProofError,
-    consistency_proof,
-    inclusion_proof,
     leaf_hash,
     root,
     verify_consistency,
@@ -20,6 +18,7 @@ from holdout.merkle import (
 from sandbox.errors import NoteError
 from sandbox.evidence.keys import SigningKey, parse_verifier
 from sandbox.evidence.note import parse_note, sign_note, verify_note
+from tests.sandbox.evidence.tree_of_leaves import consistency_proof, inclusion_proof
 
 # Leaves and roots of the tree of 1 to 8 leaves in Certificate Transparency's reference test
 # (merkletree/merkle_tree_test of the CT code; the same data in transparency-dev/merkle, testonly).

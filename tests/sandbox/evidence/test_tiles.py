@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from holdout.merkle import consistency_proof, inclusion_proof, leaf_hash, root
+from holdout.merkle import leaf_hash, root
 from sandbox.evidence.tiles import TileKey, TileTree, grow, tile_path, width_at
+from tests.sandbox.evidence.tree_of_leaves import consistency_proof, inclusion_proof
 
 NOWHERE = Path("/nonexistent")
 LEAVES = [leaf_hash(i.to_bytes(4, "big")) for i in range(70_000)]
