@@ -1,34 +1,34 @@
 """The disclosure audit: how exactly a reader could know each cell after everything released so far and now.
 
 Every number ever released for a hold-out version is a set of linear constraints on whole-numbered cells
-(:mod:`sandbox.disclosure.fields`). For each protected cell the smallest and the largest feasible value are sought
-with HiGHS. A linear relaxation would give a *wider* range than whole numbers allow and so overstate the
-protection; therefore ``low`` and ``high`` are always values of whole-numbered solutions, checked against every
-constraint in exact arithmetic. When the solver's time ends early the range found is too narrow, never too wide: the
-audit may then refuse what is harmless, and never passes what is not.
+(:mod:`sandbox.disclosure.fields`). A protected cell is safe when two whole-numbered solutions of all constraints
+differ in it by the policy's width: the reader can exclude neither. A linear relaxation would give a *wider* range than
+whole numbers allow, so it may prove a cell too narrow and never that it is safe; what passes was shown by solutions
+that were checked in exact arithmetic (:mod:`sandbox.disclosure.solutions`). When the solver's time ends early the range
+found is too narrow, never too wide: the audit may then refuse what is harmless, and never passes what is not.
 
-    findings = audit(so_far, screened.constraints, protected=screened.protected, minimum_width=4)
-    if any(finding.refused for finding in findings): ...
+    found = audit(so_far, screened.constraints, protected=screened.protected, minimum_width=4)
+    if not found.safe: ...
+
+The solutions are a certificate: given back as ``known``, they show in one matrix product what took the solver seconds,
+and a forged or outdated one shows nothing.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
-from scipy import optimize, sparse
 
 from sandbox.disclosure.cells import linked_bands
 from sandbox.disclosure.components import components
-from sandbox.disclosure.errors import AuditError
 from sandbox.disclosure.fields import Constraint
+from sandbox.disclosure.solutions import Search, SolutionBlock
 
-Integers = npt.NDArray[np.int64]
-_DIRECTIONS = 4
-_EXACT_BELOW = 2.0**53
+_IDLE_ROUNDS = 2
+_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +38,8 @@ class AuditFinding:
     Attributes:
         cell: its name.
         low, high: values that solutions reach. They are the extremes when ``exact``; otherwise the search
-            ended as soon as the width sufficed, or out of time. Both None when no solution was found in time.
-            A cell that nothing bounds from above shows the search's own limit as ``high``.
+            ended as soon as the width sufficed or was proven not to, or out of time. Both None when no solution was
+            found in time. A cell that nothing bounds from above shows the search's own limit as ``high``.
         width: ``high - low``, 0 without a solution.
         exact: ``low`` and ``high`` are proven to be the smallest and the largest feasible value.
         refused: the width is below the policy's.
@@ -53,6 +53,27 @@ class AuditFinding:
     refused: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """One finding for each protected cell, in their order, then for elementary bands; and the solutions behind them.
+
+    After ``first_refusal`` only the cells are there that were decided.
+    """
+
+    findings: tuple[AuditFinding, ...]
+    solutions: tuple[SolutionBlock, ...]
+
+    @property
+    def safe(self) -> bool:
+        """No protected cell is too narrow."""
+        return not self.refused
+
+    @property
+    def refused(self) -> tuple[AuditFinding, ...]:
+        """The cells that are too narrow."""
+        return tuple(finding for finding in self.findings if finding.refused)
+
+
 def audit(
     so_far: Iterable[Constraint],
     new: Iterable[Constraint],
@@ -60,8 +81,10 @@ def audit(
     protected: Sequence[str],
     minimum_width: int,
     exact: bool = False,
-    seconds: float = 120.0,
-) -> tuple[AuditFinding, ...]:
+    first_refusal: bool = False,
+    known: Sequence[SolutionBlock] = (),
+    seconds: float = _SECONDS,
+) -> Audit:
     """Range of every protected cell when the numbers of ``new`` join those of ``so_far``.
 
     Args:
@@ -71,10 +94,9 @@ def audit(
             number into different bands, the elementary bands between their edges are protected as well.
         minimum_width: the policy's.
         exact: prove the extremes instead of stopping at a sufficient width.
+        first_refusal: end with the first cell that is too narrow.
+        known: solutions of an earlier audit, each of which is checked before it counts.
         seconds: time for all cells together; what is not decided by then is refused.
-
-    Returns:
-        One finding for each protected cell, in their order, then for elementary bands.
 
     Raises:
         AuditError: no whole-numbered counts satisfy the constraints: the releases contradict each other.
@@ -84,118 +106,77 @@ def audit(
     between_bands, elementary = linked_bands((*protected, *named))
     constraints += between_bands
     protected = tuple(dict.fromkeys((*protected, *elementary)))
-    deadline = time.monotonic() + seconds
+    chosen, deadline = set(protected), time.monotonic() + seconds
     found: dict[str, AuditFinding] = {}
+    solutions = []
     for names, own in components(constraints, protected):
-        wanted = [name for name in names if name in set(protected)]
-        if wanted:
-            search = _Search(names, own, minimum_width, deadline)
-            found |= _ranges(search, wanted, minimum_width, exact)
-    return tuple(found[name] for name in protected)
+        wanted = [name for name in names if name in chosen]
+        if not wanted:
+            continue
+        search = Search(names, own, minimum_width, deadline)
+        search.recall(known)
+        for finding in _findings(search, wanted, minimum_width, exact=exact):
+            found[finding.cell] = finding
+            if first_refusal and finding.refused:
+                return Audit(findings=tuple(found.values()), solutions=())
+        solutions.append(search.block())
+    return Audit(findings=tuple(found[name] for name in protected), solutions=tuple(solutions))
 
 
-def _ranges(search: _Search, wanted: Sequence[str], width: int, exact: bool) -> dict[str, AuditFinding]:
-    """Search until every wanted cell is wide enough, or its extremes are proven."""
-    proven: dict[str, set[str]] = {name: set() for name in wanted}
-    if not exact:
-        # One solution widens the range of many cells; a few arbitrary directions decide most of them.
-        random = np.random.default_rng(0)
-        for _ in range(_DIRECTIONS):
-            weights = random.choice((-1.0, 1.0), len(search.names))
-            search.solve(weights)
-            search.solve(-weights)
-    for name in wanted:
-        for side in ("low", "high"):
-            if exact or search.width(name) < width:
-                weights = np.zeros(len(search.names))
-                weights[search.index[name]] = 1.0 if side == "low" else -1.0
-                if search.solve(weights):
-                    proven[name].add(side)
-    return {name: search.finding(name, width, proven=len(proven[name]) == 2) for name in wanted}
+def _findings(search: Search, wanted: Sequence[str], minimum: int, *, exact: bool) -> Iterator[AuditFinding]:
+    """Decide on every wanted cell: together and near one solution, then alone and with proof."""
+    if exact:
+        for name in wanted:
+            ends = [search.look_far(search.towards(name, sign)) for sign in (1.0, -1.0)]
+            yield _finding(search, name, minimum, exact=all(ends))
+        return
+    if not search.solutions:
+        search.look_far(np.zeros(len(search.names)))
+    if search.solutions:
+        _widen(search, wanted, minimum)
+    positions = np.array([search.index[name] for name in wanted])
+    narrow = search.widths(positions) < minimum
+    for name, open_still in zip(wanted, narrow.tolist(), strict=True):
+        proven = open_still and bool(search.solutions) and _decide(search, name, minimum)
+        yield _finding(search, name, minimum, exact=proven)
 
 
-class _Search:
-    """Whole-numbered solutions of one set of linked constraints, and the range of values they reach."""
-
-    def __init__(
-        self, names: Sequence[str], constraints: Sequence[Constraint], width: int, deadline: float
-    ) -> None:
-        self.names = names
-        self.index = {name: position for position, name in enumerate(names)}
-        self.deadline = deadline
-        limits = [
-            abs(limit) for found in constraints for limit in (found.low, found.high) if limit is not None
-        ]
-        # Where nothing bounds a cell, a bound of our own: the range found is then too narrow, which is the safe side.
-        self.ceiling = 2 * max(limits, default=0) + 10 * width + 1_000
-        self.matrix = _matrix(constraints, self.index)
-        self.lower = np.array([-np.inf if found.low is None else found.low for found in constraints])
-        self.upper = np.array([np.inf if found.high is None else found.high for found in constraints])
-        self.least: Integers | None = None
-        self.most: Integers | None = None
-
-    def solve(self, weights: npt.NDArray[np.float64]) -> bool:
-        """Look for the solution of least weight; True when it is proven to be the least."""
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            return False
-        result = optimize.milp(
-            weights,
-            constraints=optimize.LinearConstraint(self.matrix, self.lower, self.upper)
-            if self.lower.size
-            else (),
-            integrality=np.ones(len(self.names)),
-            bounds=optimize.Bounds(0, self.ceiling),
-            options={"time_limit": left, "mip_rel_gap": 0.0},
-        )
-        if result.status == 2:
-            raise AuditError(
-                "no counts agree with all numbers released for this hold-out version; a release was made from "
-                "other cases or other rules: find it in the ledger and retire the version"
-            )
-        if result.x is None or not self._accept(np.rint(result.x).astype(np.int64)):
-            return False
-        return bool(result.status == 0)
-
-    def _accept(self, solution: Integers) -> bool:
-        """Take a solution into the ranges when it satisfies every constraint exactly."""
-        if (solution < 0).any():
-            return False
-        size = abs(self.matrix) @ np.abs(solution)
-        total = self.matrix @ solution
-        # The solver works with tolerances; whole numbers below 2**53 do not.
-        if (size >= _EXACT_BELOW).any() or (total < self.lower).any() or (total > self.upper).any():
-            return False
-        self.least = solution if self.least is None else np.minimum(self.least, solution)
-        self.most = solution if self.most is None else np.maximum(self.most, solution)
-        return True
-
-    def width(self, name: str) -> int:
-        """Width of the range that solutions reach so far."""
-        if self.least is None or self.most is None:
-            return 0
-        position = self.index[name]
-        return int(self.most[position] - self.least[position])
-
-    def finding(self, name: str, minimum: int, *, proven: bool) -> AuditFinding:
-        """What was found for one cell."""
-        position, width = self.index[name], self.width(name)
-        return AuditFinding(
-            cell=name,
-            low=None if self.least is None else int(self.least[position]),
-            high=None if self.most is None else int(self.most[position]),
-            width=width,
-            exact=proven,
-            refused=width < minimum,
-        )
+def _widen(search: Search, wanted: Sequence[str], minimum: int) -> None:
+    """Draw all cells that are still narrow apart at once, in arbitrary directions, while that helps."""
+    random = np.random.default_rng(0)
+    positions = np.array([search.index[name] for name in wanted])
+    idle = 0
+    while idle < _IDLE_ROUNDS:
+        narrow = positions[search.widths(positions) < minimum]
+        if not narrow.size:
+            return
+        strength = random.uniform(0.5, 1.0, narrow.size)
+        sign = random.choice((-1.0, 1.0), narrow.size)
+        # What stands near 0 has room above only.
+        sign[search.solutions[0][narrow] < minimum] = -1.0
+        for direction in (sign, np.where(search.solutions[0][narrow] < minimum, -1.0, -sign)):
+            weights = np.zeros(len(search.names))
+            weights[narrow] = strength * direction
+            search.look_near(weights)
+        fewer = int(np.count_nonzero(search.widths(positions) < minimum)) < narrow.size
+        idle = 0 if fewer else idle + 1
 
 
-def _matrix(constraints: Sequence[Constraint], index: Mapping[str, int]) -> sparse.csr_array:
-    rows, columns, values = [], [], []
-    for row, found in enumerate(constraints):
-        for term in found.terms:
-            rows.append(row)
-            columns.append(index[term.cell])
-            values.append(term.coefficient)
-    shape = (len(constraints), len(index))
-    return sparse.csr_array((np.array(values, dtype=np.int64), (rows, columns)), shape=shape)
+def _decide(search: Search, name: str, minimum: int) -> bool:
+    """Find out about one cell for certain, until it is wide enough; True when both extremes are proven."""
+    position = np.array([search.index[name]])
+    for sign in (1.0, -1.0):
+        search.look_near(search.towards(name, sign))
+    if search.widths(position)[0] >= minimum or search.at_most(name) < minimum:
+        return False
+    low = search.look_far(search.towards(name, 1.0))
+    if search.widths(position)[0] >= minimum:
+        return False
+    return search.look_far(search.towards(name, -1.0)) and low
+
+
+def _finding(search: Search, name: str, minimum: int, *, exact: bool) -> AuditFinding:
+    reached = search.range(name)
+    low, high = reached if reached is not None else (None, None)
+    width = 0 if reached is None else reached[1] - reached[0]
+    return AuditFinding(cell=name, low=low, high=high, width=width, exact=exact, refused=width < minimum)

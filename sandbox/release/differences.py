@@ -155,15 +155,15 @@ def _narrowed(
         change = difference(total([new.cells[called]]), total([old.cells[called]]))
         links.append(equal(change, difference(total([cell["gained", truth]]), total([cell["lost", truth]]))))
     return any(
-        finding.refused
-        for name, size in sets.items()
-        if size
-        for finding in audit(
+        not audit(
             known,
             links,
             protected=[cell[name, "positive"]],
             minimum_width=min(size, rules.minimum_width),
-        )
+            first_refusal=True,
+        ).safe
+        for name, size in sets.items()
+        if size
     )
 
 

@@ -136,7 +136,7 @@ def make_draft(
         screened.constraints,
         protected=tuple(dict.fromkeys((*protected(earlier), *screened.protected))),
         minimum_width=rules.minimum_width,
-    )
+    ).findings
     registered = find_protocol(workspace, item.protocol)
     subject = Subject(
         release=release,

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize
 
 from sandbox.disclosure.audit import audit
 from sandbox.disclosure.cells import between, equal, linked_bands, ratio, total
 from sandbox.disclosure.errors import AuditError
 from sandbox.disclosure.fields import Constraint, Term
 from sandbox.disclosure.grid import count_behind, nearest, rate_behind
+from sandbox.disclosure.solutions import SolutionBlock
 
 CELLS = ("tp", "fn", "fp", "tn")
 LARGEST = 4
@@ -64,7 +66,7 @@ def releases(draw):
 def test_exact_ranges_are_those_of_every_table_listed(release):
     _, constraints = release
     expected = enumerated(constraints)
-    found = audit([], constraints, protected=CELLS, minimum_width=2, exact=True)
+    found = audit([], constraints, protected=CELLS, minimum_width=2, exact=True).findings
     assert {item.cell: (item.low, item.high) for item in found} == expected
     assert all(item.exact for item in found)
 
@@ -74,7 +76,7 @@ def test_exact_ranges_are_those_of_every_table_listed(release):
 def test_the_quick_decision_is_that_of_every_table_listed(release, width):
     _, constraints = release
     expected = enumerated(constraints)
-    for item in audit([], constraints, protected=CELLS, minimum_width=width):
+    for item in audit([], constraints, protected=CELLS, minimum_width=width).findings:
         low, high = expected[item.cell]
         assert item.refused == (high - low < width)
         assert low <= item.low <= item.high <= high
@@ -93,7 +95,7 @@ def test_whatever_is_approved_no_cell_becomes_narrower_than_the_policy(pair, wid
     ]
     wanted += [told_count([cell], values, base) for base in (5, 2) for cell in CELLS]
     for found in wanted:
-        if not any(item.refused for item in audit(issued, [found], protected=CELLS, minimum_width=width)):
+        if audit(issued, [found], protected=CELLS, minimum_width=width, first_refusal=True).safe:
             issued.append(found)
     for low, high in enumerated(issued).values():
         assert high - low >= width
@@ -102,7 +104,7 @@ def test_whatever_is_approved_no_cell_becomes_narrower_than_the_policy(pair, wid
 def test_a_linear_relaxation_would_call_this_safe():
     """2a = 2b + 1 has fractions for solutions and no whole numbers; 3 <= 2a <= 5 leaves one whole number."""
     a = Constraint(terms=(Term(cell="a", coefficient=2),), low=3, high=5)
-    (found,) = audit([], [a], protected=["a"], minimum_width=1)
+    (found,) = audit([], [a], protected=["a"], minimum_width=1).findings
     assert (found.low, found.high, found.refused) == (2, 2, True)
 
 
@@ -112,11 +114,11 @@ def test_margins_give_a_suppressed_cell_back():
     values = dict(zip(cells, (3, 40, 25, 60), strict=True))
     told = [told_count([cell], values, 1) for cell in cells[1:]]
     alone = audit([], told, protected=cells[:1], minimum_width=4)
-    with_total = audit(told, [told_count(cells, values, 1)], protected=cells[:1], minimum_width=4)
-    assert not alone[0].refused
-    assert (with_total[0].low, with_total[0].high, with_total[0].refused) == (3, 3, True)
+    assert alone.safe
+    (found,) = audit(told, [told_count(cells, values, 1)], protected=cells[:1], minimum_width=4).findings
+    assert (found.low, found.high, found.refused) == (3, 3, True)
     rounded = [told_count([cell], values, 10) for cell in cells[1:]] + [told_count(cells, values, 10)]
-    assert not audit([], rounded, protected=cells, minimum_width=4)[0].refused
+    assert audit([], rounded, protected=cells, minimum_width=4).safe
 
 
 def test_two_cuts_of_one_age_tell_the_years_between():
@@ -128,14 +130,12 @@ def test_two_cuts_of_one_age_tell_the_years_between():
     first = [told_count([low], values, 1), equal(total([low, rest_low]), total([f"{head}/all/tp"]))]
     second = [told_count([high], values, 1), equal(total([high, rest_high]), total([f"{head}/all/tp"]))]
     protected = [rest_low, rest_high, f"{head}/all/tp"]
-    before = audit([], first, protected=[rest_low, f"{head}/all/tp"], minimum_width=4)
-    assert not any(item.refused for item in before)
-    after = {item.cell: item for item in audit(first, second, protected=protected, minimum_width=4)}
+    assert audit([], first, protected=[rest_low, f"{head}/all/tp"], minimum_width=4).safe
+    after = {item.cell: item for item in audit(first, second, protected=protected, minimum_width=4).findings}
     year = after[f"{head}/age=50:0..51:0/tp"]
     assert (year.low, year.high, year.refused) == (2, 2, True)
     coarse = [told_count([cell], values, 10) for cell in (low, high)]
-    found = audit([*first[1:], *second[1:]], coarse, protected=protected, minimum_width=4)
-    assert not any(item.refused for item in found)
+    assert audit([*first[1:], *second[1:]], coarse, protected=protected, minimum_width=4).safe
 
 
 def test_bands_of_one_cut_need_no_elementary_bands():
@@ -150,11 +150,84 @@ def test_releases_that_contradict_each_other_are_an_error():
 
 
 def test_without_time_everything_is_refused():
-    found = audit([], [between(total(["a", "b"]), 0, 50)], protected=["a", "b"], minimum_width=1, seconds=0)
+    told = [between(total(["a", "b"]), 0, 50)]
+    found = audit([], told, protected=["a", "b"], minimum_width=1, seconds=0).findings
     assert [(item.refused, item.low, item.exact) for item in found] == [(True, None, False)] * 2
 
 
 def test_a_cell_that_nothing_bounds_is_wide():
-    (found,) = audit([], [], protected=["a"], minimum_width=10)
+    (found,) = audit([], [], protected=["a"], minimum_width=10).findings
     assert not found.refused
     assert found.low == 0
+
+
+WIDE = 24
+WIDE_TABLES = np.array(list(itertools.product(range(WIDE + 1), repeat=3)))
+
+
+@st.composite
+def wide_releases(draw):
+    """Three cells with room: sums with coefficients, so that solutions lie apart and not side by side."""
+    values = dict(zip("abc", draw(st.tuples(*[st.integers(0, WIDE)] * 3)), strict=True))
+    found = [between(total([cell]), None, WIDE) for cell in values]
+    for _ in range(draw(st.integers(1, 3))):
+        factors = draw(st.tuples(*[st.integers(-7, 7)] * 3))
+        terms = tuple(Term(cell=c, coefficient=f) for c, f in zip(values, factors, strict=True) if f)
+        if terms:
+            true = sum(term.coefficient * values[term.cell] for term in terms)
+            below, above = draw(st.integers(0, 12)), draw(st.integers(0, 12))
+            found.append(Constraint(terms=terms, low=true - below, high=true + above))
+    return found
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(wide_releases(), st.integers(1, 14))
+def test_the_decision_is_exact_where_solutions_lie_apart(constraints, width):
+    fits = np.ones(len(WIDE_TABLES), dtype=bool)
+    for found in constraints:
+        sums = sum(term.coefficient * WIDE_TABLES[:, "abc".index(term.cell)] for term in found.terms)
+        fits &= (sums >= (-(10**9) if found.low is None else found.low)) & (sums <= found.high)
+    kept = WIDE_TABLES[fits]
+    spread = np.ptp(kept, axis=0)
+    told = audit([], constraints, protected="abc", minimum_width=width)
+    assert [item.refused for item in told.findings] == (spread < width).tolist()
+    assert told.safe == audit([], constraints, protected="abc", minimum_width=width, first_refusal=True).safe
+    for block in told.solutions:
+        assert all(found.holds(dict(zip(block.cells, row, strict=True))) for row in block.values
+                   for found in constraints if {t.cell for t in found.terms} <= set(block.cells))  # fmt: skip
+
+
+def test_solutions_far_from_each_other_are_found():
+    """a = 50 b: nothing lies near the first solution."""
+    apart = Constraint(terms=(Term(cell="a", coefficient=1), Term(cell="b", coefficient=-50)), low=0, high=0)
+    told = audit([], [apart, between(total(["a"]), 0, 100)], protected=["a"], minimum_width=40)
+    assert told.safe
+
+
+def test_solutions_given_back_prove_the_same_without_a_solver(monkeypatch):
+    told = [between(total(["a", "b"]), 10, 30), between(total(["b", "c"]), 5, 25)]
+    first = audit([], told, protected=["a", "b", "c"], minimum_width=4)
+
+    def no_solver(*_, **__):
+        raise AssertionError("solved again")
+
+    monkeypatch.setattr(optimize, "milp", no_solver)
+    again = audit([], told, protected=["a", "b", "c"], minimum_width=4, known=first.solutions)
+    assert again.safe
+    assert again.findings == first.findings
+
+
+def test_forged_or_outdated_solutions_prove_nothing():
+    narrow = [between([Term(cell="a", coefficient=4)], 12, 20), between(total(["b"]), 0, 50)]
+    forged = [SolutionBlock(cells=("a",), values=((0,), (40,), (-5,), (2**62,), (2**80,), ()))]
+    told = audit([], narrow, protected=["a", "b"], minimum_width=4, known=forged)
+    assert [item.cell for item in told.refused] == ["a"]
+    outdated = audit([], narrow[1:], protected=["a", "b"], minimum_width=4).solutions
+    assert not audit([], narrow, protected=["a", "b"], minimum_width=4, known=outdated).safe
+
+
+def test_an_audit_that_ends_with_the_first_refusal_says_which():
+    told = [between(total([cell]), 3, 4) for cell in ("a", "b", "c")]
+    found = audit([], told, protected=["a", "b", "c"], minimum_width=4, first_refusal=True)
+    assert [item.cell for item in found.refused] == ["a"]
+    assert not found.safe
