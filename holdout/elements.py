@@ -27,6 +27,7 @@ PREFIX_OFFSET = 128
 META_OFFSET = 132
 UNDEFINED = 0xFFFFFFFF
 PIXEL_TAGS = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+SHARED_GROUPS, PER_FRAME_GROUPS, PIXEL_MEASURES = 0x52009229, 0x52009230, 0x00289110
 DEEPEST_NESTING = 256
 
 _FIRST_PIXEL_TAG = min(PIXEL_TAGS)
@@ -43,6 +44,7 @@ _SHORT_VRS = frozenset(
     {b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL"}
     | {b"SS", b"ST", b"TM", b"UI", b"UL", b"US"}
 )
+_WANTED_SEQUENCES = frozenset({SHARED_GROUPS, PER_FRAME_GROUPS, PIXEL_MEASURES})
 _MAY_BE_UNDEFINED = frozenset({b"SQ", b"UN", b"OB", b"OW"})
 _WALKED_META = frozenset({0x00020002, 0x00020003, 0x00020010})
 
@@ -186,17 +188,15 @@ def walk_data_set(
         if tag >= _FIRST_PIXEL_TAG and tag in PIXEL_TAGS:
             value_length = None if length == UNDEFINED else length
             return values, PixelElement(tag=tag, start=position, length=value_length)
-        if length == UNDEFINED:
-            if tag in wanted or not (implicit or vr in _MAY_BE_UNDEFINED):
-                raise OddDataSetError("undefined length where none is allowed")
-            position = _skip_sequence(
-                buffer, position, implicit=implicit or vr == b"UN", big_endian=big_endian
-            )
-            continue
         start = position
-        position += length
-        if position > end:
-            raise OddDataSetError("ends inside an element", past_end=True)
+        if length == UNDEFINED:
+            if (tag in wanted and tag not in _WANTED_SEQUENCES) or not (implicit or vr in _MAY_BE_UNDEFINED):
+                raise OddDataSetError("undefined length where none is allowed")
+            position = _skip_nested(buffer, position, implicit=implicit or vr == b"UN", big_endian=big_endian)
+        else:
+            position += length
+            if position > end:
+                raise OddDataSetError("ends inside an element", past_end=True)
         if tag in wanted:
             values[tag] = (vr.decode("ascii"), buffer[start:position])
     if position != end:
@@ -215,8 +215,32 @@ def ends_inside_element(buffer: Buffer, position: int, *, implicit: bool, big_en
     return False
 
 
-def _skip_sequence(buffer: Buffer, position: int, *, implicit: bool, big_endian: bool) -> int:
-    """Return the offset behind a sequence (or fragments) of undefined length that starts at ``position``.
+def first_item(sequence: bytes, *, implicit: bool, big_endian: bool) -> bytes:
+    """Return the elements of the first item of a sequence's value; b'' when it has no item.
+
+    Raises:
+        OddDataSetError: what is there is no item, or its end is missing.
+    """
+    if len(sequence) < 8:
+        return b""
+    group, element, length = struct.unpack_from(">HHI" if big_endian else "<HHI", sequence)
+    tag = group << 16 | element
+    if tag == _SEQUENCE_END:
+        return b""
+    if tag != _ITEM:
+        raise OddDataSetError("no item where one must be")
+    if length == UNDEFINED:
+        end = _skip_nested(sequence, 8, implicit=implicit, big_endian=big_endian, inside_item=True)
+        return sequence[8 : end - 8]
+    if 8 + length > len(sequence):
+        raise OddDataSetError("an item ends behind its sequence")
+    return sequence[8 : 8 + length]
+
+
+def _skip_nested(
+    buffer: Buffer, position: int, *, implicit: bool, big_endian: bool, inside_item: bool = False
+) -> int:
+    """Return the offset behind a sequence (or fragments, or an item) of undefined length, from its first byte.
 
     Nesting is followed on an explicit stack: a hostile file may nest deeper than Python can recurse.
     """
@@ -226,8 +250,7 @@ def _skip_sequence(buffer: Buffer, position: int, *, implicit: bool, big_endian:
     unpack_length = struct.Struct(order + "I").unpack_from
     end = len(buffer)
     # Each entry is (inside an item, implicit VR).
-    stack = [(False, implicit)]
-    inside_item = False
+    stack = [(inside_item, implicit)]
     while True:
         if position + 8 > end:
             raise OddDataSetError("ends inside a sequence", past_end=True)
@@ -250,6 +273,8 @@ def _skip_sequence(buffer: Buffer, position: int, *, implicit: bool, big_endian:
                 raise OddDataSetError("no item where one must be")
         elif tag == _ITEM_END:
             stack.pop()
+            if not stack:
+                return position
             inside_item, implicit = stack[-1]
         elif group == 0xFFFE:
             raise OddDataSetError("a delimiter where none may be")

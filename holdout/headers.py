@@ -33,6 +33,7 @@ from holdout.elements import (
     walk_file,
     walk_meta,
 )
+from holdout.functional_groups import FUNCTIONAL_GROUPS, lift_measures
 from holdout.listing import Found
 from holdout.pixel_value import PixelValue, bytes_at, digest
 from holdout.written_values import written
@@ -58,6 +59,7 @@ Row = tuple[object, ...]
 """Values of one row in the order of ``attributes.row_columns()``."""
 
 READ_AT_ONCE = 8 << 20
+_WANTED_TAGS = WANTED_TAGS.union(FUNCTIONAL_GROUPS)
 _INTEGERS = tuple(attribute.column for attribute in ATTRIBUTES if attribute.kind is Kind.INTEGER)
 _MEDIA_DIRECTORY = "1.2.840.10008.1.3.10"
 _UID_CHARACTERS = frozenset("0123456789.")
@@ -259,7 +261,9 @@ def _data_set(
 ) -> tuple[DataSet, Buffer, OddDataSetError | None]:
     """Read the data set; return it, the bytes in which its pixels lie, and what the quick walk minded."""
     try:
-        return walk_file(buffer, WANTED_TAGS), buffer, None
+        walked = walk_file(buffer, _WANTED_TAGS)
+        lift_measures(walked.values, implicit=walked.implicit, big_endian=walked.big_endian)
+        return walked, buffer, None
     except OddDataSetError as error:
         odd = error
     inflated = _inflated(buffer, size, limits)
@@ -270,9 +274,10 @@ def _data_set(
         if inflated is not None:
             meta, data = inflated
             try:
-                values, pixel = walk_data_set(data, 0, WANTED_TAGS, implicit=False, big_endian=False)
+                values, pixel = walk_data_set(data, 0, _WANTED_TAGS, implicit=False, big_endian=False)
+                lift_measures(values, implicit=False, big_endian=False)
             except OddDataSetError as error:
-                return pydicom_reader.read_inflated(data, meta, WANTED_TAGS), data, error
+                return pydicom_reader.read_inflated(data, meta, _WANTED_TAGS), data, error
             return (
                 DataSet(meta=meta, values=values, pixel=pixel, big_endian=False, implicit=False),
                 data,
@@ -281,7 +286,7 @@ def _data_set(
         stream: BinaryIO
         with BytesIO(buffer) if isinstance(buffer, bytes) else os.fdopen(os.dup(descriptor), "rb") as stream:
             stream.seek(0)
-            data_set = pydicom_reader.read_file(stream, WANTED_TAGS)
+            data_set = pydicom_reader.read_file(stream, _WANTED_TAGS)
     except MemoryError:
         raise
     except Exception as error:

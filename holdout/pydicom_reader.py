@@ -15,12 +15,14 @@ from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
 from holdout.elements import (
+    PIXEL_MEASURES,
     PIXEL_TAGS,
     UNDEFINED,
     DataSet,
     PixelElement,
     Values,
 )
+from holdout.functional_groups import FUNCTIONAL_GROUPS, MEASURES
 
 _META = {0x00020002: "MediaStorageSOPClassUID", 0x00020003: "MediaStorageSOPInstanceUID"}
 _META[0x00020010] = "TransferSyntaxUID"
@@ -65,16 +67,29 @@ def read_inflated(data: bytes, meta: dict[int, str], wanted: Collection[int]) ->
 def _raw_values(dataset: Dataset, wanted: Collection[int]) -> Values:
     values: Values = {}
     for tag in wanted:
-        if tag not in dataset:
+        _keep(values, dataset, tag)
+    groups = [tag for tag in FUNCTIONAL_GROUPS if tag in wanted and tag in dataset]
+    for tag in groups:
+        values.pop(tag, None)
+        try:
+            measures = dataset[tag].value[0][PIXEL_MEASURES].value[0]
+        except Exception:  # noqa: S112 - a broken sequence makes pydicom raise almost anything
             continue
-        element: Any = dataset.get_item(tag)
-        if isinstance(element, RawDataElement):
-            value = element.value if isinstance(element.value, bytes) else b""
-            values[tag] = (element.VR or "", value)
-        elif isinstance(element, DataElement) and not isinstance(element.value, Sequence):
-            # pydicom has converted the character set already, to know how to read the rest.
-            values[tag] = (str(element.VR), _joined(element.value).encode("utf-8", "replace"))
+        for measure in MEASURES - values.keys():
+            _keep(values, measures, measure)
     return values
+
+
+def _keep(values: Values, dataset: Dataset, tag: int) -> None:
+    """Put the raw value of an element, when it is there and no sequence, into ``values``."""
+    if tag not in dataset:
+        return
+    element: Any = dataset.get_item(tag)
+    if isinstance(element, RawDataElement):
+        values[tag] = (element.VR or "", element.value if isinstance(element.value, bytes) else b"")
+    elif isinstance(element, DataElement) and not isinstance(element.value, Sequence):
+        # pydicom has converted the character set already, to know how to read the rest.
+        values[tag] = (str(element.VR), _joined(element.value).encode("utf-8", "replace"))
 
 
 def _joined(value: Any) -> str:
