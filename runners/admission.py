@@ -42,8 +42,8 @@ class AdmissionRules:
     """An institution's rules on images; sizes in bytes, uncompressed.
 
     ``seconds`` and ``memory_bytes`` bound the reading itself. ``signature_keys`` are public keys in PEM, one of
-    which must have signed the digest; none: no signature is asked for. Set-user-id files have no effect under the
-    posture (no new privileges), so they are noted; they cannot be stripped, since that would make another image.
+    which must have signed the digest; none: no signature is asked for. ``refuse_set_user_id``: images with files that
+    run as their owner, or with file capabilities, are refused instead of stripped.
     """
 
     architecture: str = field(default_factory=host_architecture)
@@ -64,6 +64,7 @@ class AdmittedImage:
 
     Attributes:
         digest: ``sha256:`` and the digest of the image's configuration; the submission's identity.
+        loaded: the same of what the engine is given: another one when files were stripped (:mod:`runners.stripping`).
         manifest_digests: how registries name the image, where the archive holds their manifests.
         user: the user as the image names it; ``run_user`` is the same by number, ``uid:gid``.
         layers: digests of the uncompressed layers, bottom first.
@@ -76,6 +77,7 @@ class AdmittedImage:
     """
 
     digest: str
+    loaded: str
     architecture: str
     os: str
     user: str
@@ -137,21 +139,24 @@ def read_archive(
     return AdmittedImage(**facts, archive_sha256=sha256, archive_bytes=size, signed_by=signed_by)
 
 
-def load(engine: Engine, path: Path, digest: str, rules: AdmissionRules | None = None) -> None:
-    """See that the engine holds the admitted image ``digest``, loading its archive if need be.
+def load(
+    engine: Engine, path: Path, loaded: str, rules: AdmissionRules | None = None, *, strip: bool = False
+) -> None:
+    """See that the engine holds the admitted image, loading its archive if need be.
 
-    Tags of the archive are left out: one of them could be the name of another image here.
+    ``loaded`` is what the engine names it by, ``strip`` whether that is another name than the archive's own. Tags of
+    the archive are left out: one of them could be the name of another image here.
 
     Raises:
         AdmissionRefused: the archive is not readable any more.
         ImageRefused: it does not hold the admitted image.
         EngineBroken: the engine could not load it.
     """
-    if engine.image(digest) is None:
-        with _reading("untag", path, rules or AdmissionRules()) as output:
-            engine.load(output, digest)
+    if engine.image(loaded) is None:
+        with _reading("strip" if strip else "load", path, rules or AdmissionRules()) as output:
+            engine.load(output, loaded)
     # An image without a name is what a clean-up removes first.
-    engine.tag(digest, f"{REPOSITORY}:{digest.removeprefix('sha256:')[:12]}")
+    engine.tag(loaded, f"{REPOSITORY}:{loaded.removeprefix('sha256:')[:12]}")
 
 
 def run_reader(action: str, path: Path, rules: AdmissionRules, *, destination: Path) -> None:

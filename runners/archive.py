@@ -22,6 +22,7 @@ from runners.compression import ZSTANDARD, decompressed
 from runners.image_layout import Manifest, find_image, read_config
 from runners.packages import NotReadError, Package, bytes_wanted, is_database, read_packages
 from runners.refusals import ArchiveRefused, RefusalReason
+from runners.stripping import Stripped
 
 _BLOCK = 1 << 18
 _SMALL_FILE = 4 << 20
@@ -44,12 +45,18 @@ class ArchiveLimits:
 
 @dataclass(slots=True, kw_only=True)
 class LayerContent:
-    """What one layer holds, as far as admission asks."""
+    """What one layer holds, as far as admission asks.
+
+    ``size`` is uncompressed; ``cleared`` counts what :mod:`runners.stripping` takes away, ``stripped_id`` is the digest
+    without it; ``foreign``: stored in a way that engines may not read.
+    """
 
     diff_id: str = ""
+    stripped_id: str = ""
     size: int = 0
     files: int = 0
-    set_user_id: int = 0
+    cleared: int = 0
+    foreign: bool = False
     device_nodes: int = 0
     # Types of watched paths: 'directory', 'link', 'file' or 'removed'.
     watched: dict[str, str] = field(default_factory=dict)
@@ -176,9 +183,9 @@ class Counted:
 def _layer(
     source: IO[bytes], watched: frozenset[str], declarations: frozenset[str], limits: ArchiveLimits
 ) -> LayerContent:
-    counted, _ = plain_layer(source, limits)
-    content = LayerContent()
-    with _tar_errors(), tarfile.open(fileobj=counted, mode="r|", bufsize=_BLOCK) as tar:  # type: ignore[call-overload]
+    counted, foreign = plain_layer(source, limits)
+    stripped, content = Stripped(counted), LayerContent(foreign=foreign)
+    with _tar_errors(), tarfile.open(fileobj=stripped, mode="r|", bufsize=_BLOCK) as tar:  # type: ignore[call-overload]
         for entry in entries(tar):
             content.files += 1
             if content.files > limits.files:
@@ -186,9 +193,10 @@ def _layer(
             _note(tar, entry, content, watched)
             if entry.isreg():
                 _read_known(tar, entry, content, declarations)
-        drain(counted)
+        drain(stripped)
     content.diff_id = f"sha256:{counted.hash.hexdigest()}"
-    content.size = counted.size
+    content.stripped_id = f"sha256:{stripped.hash.hexdigest()}"
+    content.cleared, content.size = stripped.cleared, counted.size
     return content
 
 
@@ -223,7 +231,6 @@ def _note(
         raise ArchiveRefused(RefusalReason.PATH_TRAVERSAL)
     name = safe_name(entry.name)
     content.device_nodes += entry.ischr() or entry.isblk()
-    content.set_user_id += entry.isreg() and bool(entry.mode & 0o6000)
     folder, _, last = name.rpartition("/")
     if last.startswith(".wh."):
         removed = posixpath.join(folder, last.removeprefix(".wh.")) if last != ".wh..wh..opq" else folder
@@ -271,7 +278,7 @@ def _content(tar: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
     return source.read()
 
 
-def drain(source: IO[bytes] | Counted) -> None:
+def drain(source: IO[bytes] | Counted | Stripped) -> None:
     """Read to the end."""
     while source.read(_BLOCK):
         pass

@@ -1,8 +1,8 @@
 """The child process that reads a stranger's image archive, under limits of memory and processor time.
 
 Run as ``python -m runners.archive_process ORDER``; ORDER is JSON made by :mod:`runners.admission`.
-``inspect`` prints one JSON object; ``untag`` writes a tar; ``unpack`` fills a folder. A refusal ends with exit code
-3 and its code on standard error.
+``inspect`` prints one JSON object; ``load`` and ``strip`` write a tar; ``unpack`` fills a folder. A refusal ends with
+exit code 3 and its code on standard error.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from runners.archive import ArchiveLimits
-from runners.inspection import inspect, write_untagged
+from runners.inspection import inspect
+from runners.loadable import write_loadable
 from runners.refusals import ArchiveRefused, RefusalReason
 from runners.unpacking import unpack
 
@@ -33,8 +34,8 @@ def main(order: str) -> int:
     resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     path = Path(wanted["path"])
     try:
-        if wanted["action"] == "untag":
-            write_untagged(path, sys.stdout.buffer, limits)
+        if wanted["action"] in ("load", "strip"):
+            write_loadable(path, sys.stdout.buffer, limits, strip=wanted["action"] == "strip")
         elif wanted["action"] == "unpack":
             unpack(path, Path(wanted["destination"]), limits)
         else:

@@ -190,7 +190,7 @@ class Engine:
     def load(self, archive: Iterator[bytes] | IO[bytes], expected_digest: str) -> None:
         """Load an image archive and see that it holds the expected image.
 
-        The archive must not carry tags (:func:`runners.admission.untagged_archive`): a tag of a foreign
+        The archive must not carry tags (:func:`runners.loadable.write_loadable`): a tag of a foreign
         archive would silently replace a local image of the same name.
 
         Raises:

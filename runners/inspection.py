@@ -6,17 +6,16 @@ stranger's.
 
 from __future__ import annotations
 
-import json
+import hashlib
 import posixpath
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from runners import archive, packages
 from runners.archive import ArchiveLimits, LayerContent
+from runners.loadable import stripped_config
 from runners.posture import numeric_user
 from runners.refusals import AdmissionNote, ArchiveRefused, RefusalReason
 
@@ -76,12 +75,18 @@ def inspect(
         raise ArchiveRefused(RefusalReason.SPECIAL_FOLDER)
     if any(tree.get(name) == "link" for name in _ancestors(config.workdir)):
         raise ArchiveRefused(RefusalReason.WORKING_DIRECTORY)
-    if refuse_set_user_id and any(layer.set_user_id for layer in layers):
+    cleared = any(layer.cleared for layer in layers)
+    if refuse_set_user_id and cleared:
         raise ArchiveRefused(RefusalReason.SET_USER_ID)
     installed, too_many = packages.merged((layer.packages, layer.removed) for layer in layers)
     incomplete = too_many or any(layer.packages_not_read for layer in layers)
+    loaded = manifest.digest
+    if cleared:
+        changed = stripped_config(manifest.config, [layer.stripped_id for layer in layers])
+        loaded = f"sha256:{hashlib.sha256(changed).hexdigest()}"
     return {
         "digest": manifest.digest,
+        "loaded": loaded,
         "manifest_digests": manifest.digests,
         "architecture": config.architecture,
         "os": config.system,
@@ -101,46 +106,6 @@ def inspect(
         "manifests": _declarations(layers),
         "packages": [[item.kind, item.name, item.version] for item in installed],
     }
-
-
-def write_untagged(path: Path, output: IO[bytes], limits: ArchiveLimits) -> None:
-    """Write the archive again with only its one image: no tags, no second index, no stray members.
-
-    The result has the layout of ``docker save`` whatever the archive had, and layers in Zstandard are written
-    plain: engines before 23 read neither.
-    """
-    manifest = archive.read_manifest(path, limits)
-    # One entry a layer: the engine reads them by position, and a layer may occur twice.
-    text = _canonical([{"Config": manifest.config_name, "RepoTags": None, "Layers": manifest.layers}])
-    wanted = {manifest.config_name, *manifest.layers}
-    plain_sizes = _plain_sizes(path, wanted, limits)
-    with tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT) as writing:
-        with archive.opened(path) as reading:
-            for entry in archive.entries(reading):
-                name = archive.safe_name(entry.name)
-                if name in wanted and entry.isreg():
-                    source: Any = reading.extractfile(entry)
-                    if name in plain_sizes:
-                        source, _ = archive.plain_layer(source, limits)
-                    writing.addfile(_member(name, plain_sizes.get(name, entry.size)), source)
-                    wanted.remove(name)
-        if wanted:
-            raise ArchiveRefused(RefusalReason.TRUNCATED)
-        writing.addfile(_member("manifest.json", len(text)), BytesIO(text))
-
-
-def _plain_sizes(path: Path, wanted: set[str], limits: ArchiveLimits) -> dict[str, int]:
-    """Sizes of the layers that must be written in another way than they are stored: a tar names sizes first."""
-    sizes = {}
-    with archive.opened(path) as tar:
-        for entry in archive.entries(tar):
-            name = archive.safe_name(entry.name)
-            if name in wanted and entry.isreg() and (source := tar.extractfile(entry)):
-                counted, foreign = archive.plain_layer(source, limits)
-                if foreign:
-                    archive.drain(counted)
-                    sizes[name] = counted.size
-    return sizes
 
 
 def _config(raw: Mapping[str, Any]) -> ImageConfig:
@@ -242,7 +207,7 @@ def _passwd(layers: list[LayerContent]) -> str:
 def _warnings(config: ImageConfig, layers: list[LayerContent]) -> list[str]:
     """Codes of what is harmless under the posture, but worth a look."""
     found = {
-        AdmissionNote.SET_USER_ID_FILES: any(layer.set_user_id for layer in layers),
+        AdmissionNote.SET_USER_ID_FILES: any(layer.cleared for layer in layers),
         AdmissionNote.DEVICE_NODES: any(layer.device_nodes for layer in layers),
         AdmissionNote.HEALTH_CHECK_IGNORED: config.has_health_check,
         AdmissionNote.ON_BUILD_IGNORED: config.has_on_build,
@@ -271,13 +236,3 @@ def _declarations(layers: list[LayerContent]) -> dict[str, str]:
         }
         known |= layer.declarations
     return {path: content.decode("utf-8", "replace") for path, content in sorted(known.items())}
-
-
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
-
-
-def _member(name: str, size: int) -> tarfile.TarInfo:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = size, 0o644
-    return entry

@@ -42,7 +42,7 @@ class RefusalReason(StrEnum):
 
 
 class AdmissionNote(StrEnum):
-    """Code of what is harmless under the posture, but worth a look: the image is admitted."""
+    """Code of what is harmless under the posture, or made so, but worth a look: the image is admitted."""
 
     SET_USER_ID_FILES = "set_user_id_files"
     DEVICE_NODES = "device_nodes"
@@ -92,7 +92,7 @@ _SENTENCES = {
     RefusalReason.INJECTED_LIBRARY: "The environment loads libraries into every program (LD_PRELOAD).",
     RefusalReason.PATH_TRAVERSAL: "A path in the archive climbs out of it. Use standard tools.",
     RefusalReason.SPECIAL_FOLDER: "/dev, /proc, /sys, /etc, /tmp or /input is not a directory.",
-    RefusalReason.SET_USER_ID: "A file runs as its owner (set-user-id). Clear the bit: chmod u-s,g-s.",
+    RefusalReason.SET_USER_ID: "A file runs as its owner or has capabilities. Clear them: chmod u-s,g-s, setcap -r.",
     RefusalReason.SIGNATURE_MISSING: "The institution asks for a signature over the image's digest. Add one.",
     RefusalReason.SIGNATURE_INVALID: "The signature is not one over this image's digest by a key known here.",
     RefusalReason.SIGNATURE_MANIFEST: "The signature is over a manifest not in the archive. Save as an OCI archive.",
@@ -102,7 +102,7 @@ _SENTENCES = {
 }
 
 _NOTES = {
-    AdmissionNote.SET_USER_ID_FILES: "Files run as their owner (set-user-id); no new privileges makes that void.",
+    AdmissionNote.SET_USER_ID_FILES: "Bits of files that run as their owner, and file capabilities, are cleared.",
     AdmissionNote.DEVICE_NODES: "The image holds device nodes; no container may open or make one.",
     AdmissionNote.HEALTH_CHECK_IGNORED: "HEALTHCHECK is not carried out.",
     AdmissionNote.ON_BUILD_IGNORED: "ONBUILD has no effect: nothing is built.",
@@ -177,13 +177,13 @@ CHECKS: tuple[Check, ...] = (
         otherwise="a volume would lie on the host's disk",
     ),
     Check(
-        what="set-user-id files and device nodes",
+        what="files that run as their owner (set-user-id, capabilities), and device nodes",
         codes=(
             RefusalReason.SET_USER_ID,
             AdmissionNote.SET_USER_ID_FILES,
             AdmissionNote.DEVICE_NODES,
         ),
-        otherwise="`admission.set_user_id`: noted or refused; stripping would make another image",
+        otherwise="`admission.set_user_id`: stripped, or refused; nodes are dead in a container",
     ),
     Check(
         what="ONBUILD and HEALTHCHECK",

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from holdout.case_reader import CaseReader
-from runners import admission
 from runners.engine import connect
 from runners.errors import AdmissionRefused, ContractRefused
 from runners.example_vendors import EXAMPLES
@@ -28,7 +27,7 @@ from sandbox.errors import UsageError
 from sandbox.policy import Policy
 from sandbox.protocol import Protocol
 from sandbox.run import contract_run
-from sandbox.submissions import Submission, Wanted, examine, keep_attachments
+from sandbox.submissions import Submission, Wanted, examine, keep_attachments, load
 
 KIT = EXAMPLES / "kit"
 TASKS: Mapping[str, Mapping[str, float]] = {
@@ -142,7 +141,7 @@ def check(
             archive=archive,
             archive_sha256=admitted.archive_sha256,
             size=admitted.archive_bytes,
-            facts={"run_user": admitted.run_user},
+            facts={"run_user": admitted.run_user, "loaded": admitted.loaded},
             settings=declared.settings,
             answer=declared.answer,
         )
@@ -153,7 +152,7 @@ def check(
         )
         with connect(policy.engine.url) as engine, CaseReader() as reader:
             with progress("loading the image"):
-                admission.load(engine, archive, admitted.digest, policy.admission_rules())
+                load(engine, submission, policy)
             request = contract_run(
                 engine,
                 submission,

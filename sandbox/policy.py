@@ -93,7 +93,7 @@ class Admission(_Part):
     files: Count = 2_000_000
     seconds: Count = 1_800
     memory: Size = 2**30
-    set_user_id: Literal["noted", "refused"] = "noted"
+    set_user_id: Literal["stripped", "refused"] = "stripped"
     signature_keys: tuple[Annotated[str, StringConstraints(max_length=4_096)], ...] = ()
 
 

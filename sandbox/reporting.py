@@ -383,6 +383,11 @@ def _submission(submission: Submission, admitted: LedgerEntry) -> SubmissionFact
             Fact(name="layers", value=str(len(facts["layers"]))),
             Fact(name="files", value=str(facts["files"])),
             Fact(name="archive SHA-256", value=submission.archive_sha256),
+            *(
+                [Fact(name="image as it was run, stripped of set-user-id files", value=submission.loaded)]
+                if submission.loaded != submission.digest
+                else []
+            ),
         ),
     )
 

@@ -64,7 +64,7 @@ def contract_run(
     }
     return ContractRun(
         engine=engine,
-        image=submission.digest,
+        image=submission.loaded,
         posture=posture,
         limits=limits,
         input_root=input_root,

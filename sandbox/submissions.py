@@ -60,6 +60,11 @@ class Submission:
         return None if self.answer is None else parse_location(self.answer)
 
     @property
+    def loaded(self) -> str:
+        """Digest of what the engine runs: the image's own, or that of the image stripped of files that give rights."""
+        return str(self.facts.get("loaded", self.digest))
+
+    @property
     def user(self) -> str:
         """The image's user as numeric ``uid:gid``, as admission found it."""
         return str(self.facts["run_user"])
@@ -157,6 +162,7 @@ def admit(
         detail = {
             "archive_sha256": archive_sha256,
             "size": size,
+            "loaded": admitted.loaded,
             "contract": declared.contract,
             # How it is asked, and with what beside it, is as much the submission as its image.
             "settings": digest([declared.settings, declared.answer, attached]),
@@ -215,7 +221,13 @@ def load(engine: Engine, submission: Submission, policy: Policy) -> None:
         RunnerError: an attachment is not.
     """
     check_attachments(submission.attachments, submission.attached)
-    admission.load(engine, submission.archive, submission.digest, policy.admission_rules())
+    admission.load(
+        engine,
+        submission.archive,
+        submission.loaded,
+        policy.admission_rules(),
+        strip=submission.loaded != submission.digest,
+    )
 
 
 def submissions(workspace: Workspace) -> list[Submission]:

@@ -173,6 +173,7 @@ KINDS: Mapping[str, Kind] = {
         detail={
             "archive_sha256": _digest,
             "size": _count,
+            "loaded": _digest,
             "layers": _count,
             "contract": _one_of("worker", "files", "grand-challenge", "medperf", "map"),
             "settings": _digest,

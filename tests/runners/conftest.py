@@ -26,14 +26,16 @@ def vendor(engine, tmp_path_factory):
     return lambda mode="", changes=(): make_vendor(engine, program, mode, changes)
 
 
-def make_vendor(engine, program, mode, changes=()):
-    key = hashlib.sha256(VENDOR.read_bytes() + repr((mode, changes)).encode()).hexdigest()[:12]
+def make_vendor(engine, program, mode, changes=(), more=()):
+    """Make the image of vendor.c; ``more`` are further members of its file system, as (entry, content)."""
+    headers = [entry.tobuf(tarfile.PAX_FORMAT) for entry, _ in more]
+    key = hashlib.sha256(VENDOR.read_bytes() + repr((mode, changes, headers)).encode()).hexdigest()[:12]
     tag = f"proctor/test-vendor:{key}"
     if found := engine.image(tag):
         return found.digest
     if not program.exists():
         subprocess.run(["gcc", "-static", "-O1", "-s", "-o", program, VENDOR], check=True)
-    tar = filesystem({"vendor": program.read_bytes()})
+    tar = filesystem({"vendor": program.read_bytes()}, more)
     return engine.import_filesystem(
         io.BytesIO(tar), tag, (f'ENTRYPOINT ["/vendor", "{mode}"]', "USER 65532:65532", *changes)
     )
@@ -90,7 +92,7 @@ def stage(folder, name, content=b"\xff"):
     return CaseInput(case=name, directory=directory, files=("000001.dcm",))
 
 
-def filesystem(files):
+def filesystem(files, more=()):
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as tar:
         for name in ("input", "tmp"):
@@ -100,5 +102,8 @@ def filesystem(files):
         for name, content in files.items():
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), 0o755
+            tar.addfile(entry, io.BytesIO(content))
+        for entry, content in more:
+            entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     return whole.getvalue()

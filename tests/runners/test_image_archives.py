@@ -76,12 +76,6 @@ def test_many_small_layers_do_not_count_as_configuration(tmp_path):
     assert len(read_archive(oci(tmp_path / "i", layers), large).layers) == 8
 
 
-def test_set_user_id_files_are_noted_or_refused(tmp_path):
-    path = oci(tmp_path / "i", [tar({**PASSWD, "suid": b"x"})])
-    assert read_archive(path, RULES).warnings == ("set_user_id_files",)
-    assert refusal(path, replace(RULES, refuse_set_user_id=True)) == "set_user_id"
-
-
 def test_declarations_of_the_contract_are_kept(tmp_path):
     lower = tar({**PASSWD, "proctor.json": b"{}", "etc/monai/app.json": b"old"})
     upper = tar({"etc/monai/.wh.app.json": b"", "proctor.json": b'{"a": 1}'})

@@ -76,7 +76,7 @@ def test_large_holdouts_may_be_sampled(tmp_path):
         ("limits: {memory: 8 MiB}\n", r"limits\.memory: must be at least 16 MiB"),
         ("limits: {tmp: 8 GiB}\n", r"limits\.tmp: lives in memory with shm and output"),
         ("admission: {signature_keys: [nonsense]}\n", r"signature_keys\[0\]: is not a public key in PEM"),
-        ("admission: {set_user_id: stripped}\n", r"admission\.set_user_id"),
+        ("admission: {set_user_id: noted}\n", r"admission\.set_user_id"),
         ("run: {smoke: none}\n", r"run\.smoke"),
         ("limits: {cpus: 0}\n", r"limits\.cpus: must be greater than 0"),
         ("isolation: {user: '0:0'}\n", r"isolation\.user: must not be root"),

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 static char line[1 << 20];
@@ -95,6 +96,16 @@ static void answer_gpu(void) {
     answer(name, value);
 }
 
+/* Rights that a file of the image gives, in tenths: its special bits, and 8 more for capabilities. */
+static void answer_rights(void) {
+    struct stat facts = {0};
+    char value[32], capability[64];
+    int bits = stat("/rights", &facts) ? 1 : (facts.st_mode >> 9) & 7;
+    int capable = getxattr("/rights", "security.capability", capability, sizeof capability) > 0;
+    snprintf(value, sizeof value, "%.2f", (bits + 8 * capable) / 20.0);
+    answer(name, value);
+}
+
 static void misbehave(void) {
     if (is("slow")) forever();
     else if (is("memory")) eat_memory();
@@ -133,6 +144,7 @@ static void misbehave(void) {
     else if (is("neighbours")) answer_neighbours();
     else if (is("writes")) answer_writable();
     else if (is("gpu")) answer_gpu();
+    else if (is("rights")) answer_rights();
     else answer(name, "0.5");
     fflush(stdout);
 }
