@@ -21,17 +21,17 @@ PRECISION = "average precision"
 
 def findings_checks(reference: pa.Table, protocol: Protocol) -> tuple[tuple[str, float, float], ...]:
     """Score a perfect and an empty submission: (name, expected, observed) of each."""
-    column = reference.filter(pc.is_valid(reference[protocol.subject]))[protocol.subject]
-    boxes = [each for each in lesion_boxes(column, protocol) if each is not None]
+    known = reference.filter(pc.is_valid(reference[protocol.subject]))
+    boxes = [each for each in lesion_boxes(known[protocol.subject], protocol) if each is not None]
     nothing = [each[:0] for each in boxes]
     return (
-        ("a container that knows the reference standard", 1.0, _precision(column, boxes, boxes, protocol)),
-        ("a container that finds nothing", 0.0, _precision(column, boxes, nothing, protocol)),
+        ("a container that knows the reference standard", 1.0, _precision(known, boxes, boxes, protocol)),
+        ("a container that finds nothing", 0.0, _precision(known, boxes, nothing, protocol)),
     )
 
 
 def _precision(
-    column: pa.ChunkedArray, boxes: Sequence[Floats], answers: Sequence[Floats], protocol: Protocol
+    known: pa.Table, boxes: Sequence[Floats], answers: Sequence[Floats], protocol: Protocol
 ) -> float:
     output = protocol.output.findings
     assert output is not None
@@ -41,7 +41,7 @@ def _precision(
         listed = tuple(np.hstack((answer, scores)).ravel().tolist())
         levels.append(typed_answer({"findings": listed}, protocol.output))
     answered = pa.table({"levels": pa.array(levels, pa.list_(pa.int32()))})
-    found = match_findings(column, answered, protocol)
+    found = match_findings(known, answered, protocol)
     cases = [
         CaseMarks(
             ratings=np.array(ratings, dtype=np.float64),

@@ -188,9 +188,12 @@ class Hits(_Part):
     """When a finding hits a lesion, and what is reported.
 
     ``iou``: boxes overlap by at least ``least``; ``centre``: the finding's centre lies in the lesion's box;
-    ``distance``: their centres are at most ``most_distance`` pixels apart. ``order`` and ``repeats`` are those of
-    :func:`sandbox.scoring.detection.matching.match`. ``rates`` are the false positives per case, and per normal case,
-    at which sensitivity is reported.
+    ``distance``: their centres are at most ``most_distance`` pixels apart. ``ignored`` names a label with regions
+    (boxes or a mask) that the reference standard leaves open: a finding whose centre lies in one, and that hits no
+    lesion, counts for nothing. ``weights`` names labels that hold some of the lesions again, with what each of these
+    lesions weighs in wAFROC; others weigh 1, and the weights of a case are scaled to add up to 1. ``order`` and
+    ``repeats`` are those of :func:`sandbox.scoring.detection.matching.match`. ``rates`` are the false positives per
+    case, and per normal case, at which sensitivity is reported.
     """
 
     rule: Literal["iou", "centre", "distance"]
@@ -198,6 +201,10 @@ class Hits(_Part):
     most_distance: Annotated[float, Field(gt=0, le=10_000)] | None = None
     order: Literal["by_rating", "most_matches"] = "by_rating"
     repeats: Literal["left_out", "false_positive"] = "left_out"
+    ignored: Column | None = None
+    weights: dict[Column, Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]] = Field(
+        default_factory=dict, max_length=10
+    )
     rates: tuple[FalsePositiveRate, ...] = Field(
         default=(0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), max_length=20
     )
@@ -357,10 +364,11 @@ class Protocol(_Part):
             *((point, _POINT) for point in plain["operating_points"]),
             *((stratum, ("reference",)) for stratum in plain["strata"]),
             *((criterion, ("subject",)) for criterion in plain["acceptance"]),
+            *(((plain["hits"], ("ignored", "weights")),) if plain["hits"] else ()),
         ):
             for name in names:
-                if part[name] is None or part[name] == []:
-                    del part[name]
+                if part.get(name) in (None, [], {}):
+                    part.pop(name, None)
         return plain if self.stress is None else {**plain, "stress": self.stress.document}
 
     def with_stress_tests(self, tests: tuple[ResolvedTest, ...]) -> Protocol:

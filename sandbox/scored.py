@@ -51,7 +51,7 @@ def scored_cases(cases: pa.Table, reference: pa.Table, answered: pa.Table, proto
         order = pc.index_in(
             cases["case_id"], pa.array(reference["case_id"].to_pylist(), cases["case_id"].type)
         )
-        found = match_findings(reference[protocol.subject].take(order), ordered, protocol)
+        found = match_findings(reference.take(order), ordered, protocol)
         for name, column in found.items():
             joined = joined.append_column(name, column)
         return joined.append_column("failure", ordered["failure"])

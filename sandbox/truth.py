@@ -51,7 +51,7 @@ def read_truth(reference: pa.Table, protocol: Protocol) -> dict[str, pa.ChunkedA
         if protocol.output.mask is not None:
             return true_masks(column, protocol)
         if protocol.output.findings is not None:
-            return {REFERENCE: lesion_counts(column, protocol)}
+            return {REFERENCE: lesion_counts(reference, protocol)}
         if protocol.output.value is not None:
             found[name] = _numbers(column, protocol)
         elif protocol.task.target is not None and protocol.output.score is None:

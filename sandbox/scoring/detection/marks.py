@@ -14,7 +14,7 @@ from scipy import sparse
 
 from sandbox.scoring.bootstrap import Seed, patient_weights
 from sandbox.scoring.cases import Bools, Floats, Integers, compact
-from sandbox.scoring.detection.matching import FALSE_POSITIVE, LEFT_OUT
+from sandbox.scoring.detection.matching import FALSE_POSITIVE, IGNORED, LEFT_OUT
 
 SECTIONS = (
     "lesions", "lesion_weights", "false", "false_in_normals", "normals_false", "normals", "diseased", "cases"
@@ -118,7 +118,8 @@ def make_marks(cases: Sequence[CaseMarks], patient: Integers) -> Marks:
     highest_false, highest = np.zeros(len(cases), dtype=np.int64), np.zeros(len(cases), dtype=np.int64)
     np.maximum.at(highest_false, false_owner, false_slot)
     # A mark that is left out of the count of findings still says that there is something in this case.
-    np.maximum.at(highest, owner, slot)
+    seen = matched != IGNORED
+    np.maximum.at(highest, owner[seen], slot[seen])
     highest = np.maximum(highest, highest_false)
 
     in_normal = normal[false_owner]

@@ -11,6 +11,7 @@ from sandbox.scoring.cases import Bools, Floats, Integers
 
 FALSE_POSITIVE: Final = -1
 LEFT_OUT: Final = -2
+IGNORED: Final = -3
 Repeats = Literal["left_out", "false_positive"]
 Order = Literal["by_rating", "most_matches"]
 
@@ -32,18 +33,18 @@ def match(
             LUNA16); equal ratings choose in order of merit. ``most_matches``: as many matches as can be, and among
             these the largest sum of merits (PI-CAI).
         repeats: what another hit on a lesion that is matched is: left out (PI-CAI, LUNA16), or a false positive (COCO).
-        ignored: findings that lie in a region that the reference standard leaves open; one that hits no lesion is
-            left out.
+        ignored: findings that lie in a region that the reference standard leaves open; one that hits no lesion counts
+            for nothing at all, neither as a finding nor as a mark of its case.
 
     Returns:
-        For each finding the lesion that it counts for, or ``FALSE_POSITIVE`` or ``LEFT_OUT``.
+        For each finding the lesion that it counts for, or ``FALSE_POSITIVE``, ``LEFT_OUT`` or ``IGNORED``.
     """
     hit = ~np.isnan(merits)
     found = np.full(ratings.size, FALSE_POSITIVE, dtype=np.int64)
     if repeats == "left_out":
         found[hit.any(axis=1)] = LEFT_OUT
     if ignored is not None:
-        found[ignored & ~hit.any(axis=1)] = LEFT_OUT
+        found[ignored & ~hit.any(axis=1)] = IGNORED
     if not hit.any():
         return found
     if order == "most_matches":

@@ -6,13 +6,13 @@ one false alarm above every rating.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 
-from sandbox.protocol import Protocol
+from sandbox.protocol import Hits, Protocol
 from sandbox.result_figures import Line, Plot
 from sandbox.results import Estimate
 from sandbox.scoring.bootstrap import percentile_interval
@@ -28,6 +28,8 @@ from sandbox.scoring.task_columns import TaskColumns, task_columns
 
 BOOTSTRAP = "bootstrap-percentile-patients"
 _ROW = "answer:row"
+WEIGHTS = "truth:weights"
+"""Column of the weights of a case's lesions, where the protocol declares them."""
 _POINTS = 400
 NOTES = (
     "False positives are counted per case, or per case without a lesion, as each figure says; never mixed.",
@@ -67,10 +69,19 @@ def score_detection(labelled: pa.Table, protocol: Protocol, evaluation: str) -> 
         worst_by=(("average_precision", False), ("wafroc", False)),
         notes=(
             *NOTES,
+            *_declared_notes(hits),
             f"A finding hits a lesion when {rule}; another hit on a lesion that is found is {repeats}.",
         ),
     )
     return score_task(cases, levels, parts, protocol, evaluation)
+
+
+def _declared_notes(hits: Hits) -> Iterator[str]:
+    if hits.ignored:
+        yield f"A finding with its centre in a region of {hits.ignored}, and that hits no lesion, counts for nothing."
+    if hits.weights:
+        listed = ", ".join(f"{label} {weight:g}" for label, weight in hits.weights.items())
+        yield f"Lesions weigh in wAFROC as declared ({listed}, others 1), scaled to add up to 1 in each case."
 
 
 def figures(protocol: Protocol) -> list[tuple[str, str | None, Figure]]:
@@ -94,9 +105,10 @@ def _sensitivity(rate: float, per: curves.Per) -> Figure:
 
 
 def _case_marks(labelled: pa.Table) -> list[CaseMarks]:
-    columns = [
-        labelled[name].to_pylist() for name in ("reference", "answer:ratings", "answer:matched", "failure")
-    ]
+    names = ("reference", "answer:ratings", "answer:matched", "failure")
+    columns = [labelled[name].to_pylist() for name in names]
+    weighed = WEIGHTS in labelled.column_names
+    weights = labelled[WEIGHTS].to_pylist() if weighed else [None] * labelled.num_rows
     return [
         failed_case(int(lesions))
         if failure is not None
@@ -104,8 +116,9 @@ def _case_marks(labelled: pa.Table) -> list[CaseMarks]:
             ratings=np.array(ratings, dtype=np.float64),
             matched=np.array(matched, dtype=np.int64),
             lesions=int(lesions),
+            weights=None if own is None else np.array(own, dtype=np.float64),
         )
-        for lesions, ratings, matched, failure in zip(*columns, strict=True)
+        for lesions, ratings, matched, failure, own in zip(*columns, weights, strict=True)
     ]
 
 

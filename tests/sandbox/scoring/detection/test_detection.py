@@ -13,7 +13,7 @@ from sandbox.scoring.detection import curves
 from sandbox.scoring.detection.hits import boxes_by_iou, centres, points_by_distance, points_in_boxes
 from sandbox.scoring.detection.maps import case_of_maps, objects
 from sandbox.scoring.detection.marks import CaseMarks, failed_case, make_marks
-from sandbox.scoring.detection.matching import FALSE_POSITIVE, LEFT_OUT, match
+from sandbox.scoring.detection.matching import FALSE_POSITIVE, IGNORED, LEFT_OUT, match
 
 NAN = np.nan
 
@@ -195,7 +195,7 @@ def test_several_hits_and_ignored_regions():
     assert match(ratings, merits, repeats="false_positive").tolist() == [0, 1, FALSE_POSITIVE, FALSE_POSITIVE]
     assert match(ratings, merits, order="most_matches").tolist() == [LEFT_OUT, 0, 1, FALSE_POSITIVE]
     ignored = np.array([True, False, False, True])
-    assert match(ratings, merits, ignored=ignored).tolist() == [0, 1, LEFT_OUT, LEFT_OUT]
+    assert match(ratings, merits, ignored=ignored).tolist() == [0, 1, LEFT_OUT, IGNORED]
     assert match(np.empty(0), np.empty((0, 2))).tolist() == []
     assert match(np.array([0.5]), np.empty((1, 0))).tolist() == [FALSE_POSITIVE]
 
