@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from holdout.case_reader import CaseReader
 from runners.engine import connect
@@ -24,10 +25,12 @@ from runners.refusals import AdmissionNote
 from sandbox.case_images import StagedImages
 from sandbox.determinism import KitCheck, Rounds, State, determinism
 from sandbox.errors import UsageError
+from sandbox.examination import MachineExamination, examine, variants_of
 from sandbox.policy import Policy
 from sandbox.protocol import Protocol
 from sandbox.run import contract_run
-from sandbox.submissions import Submission, Wanted, examine, keep_attachments, load
+from sandbox.submissions import Submission, Wanted, keep_attachments, load
+from sandbox.submissions import examine as examine_archive
 
 KIT = EXAMPLES / "kit"
 TASKS: Mapping[str, Mapping[str, float]] = {
@@ -61,6 +64,7 @@ class KitReport:
     Attributes:
         state: whether answers show that something is kept from case to case; answers that chance decides cannot.
         log: the end of what the vendor's own container wrote, shown to nobody else.
+        posture: what the probe measured on this engine (:meth:`sandbox.examination.MachineExamination.data`).
     """
 
     digest: str | None
@@ -68,6 +72,7 @@ class KitReport:
     checks: tuple[KitCheck, ...]
     log: str
     state: State = "cannot tell"
+    posture: dict[str, Any] | None = None
 
     @property
     def held(self) -> bool:
@@ -113,26 +118,22 @@ def new(destination: Path, *, task: str, contract: str) -> tuple[str, ...]:
 def check(
     archive: Path, policy: Policy, protocol: Protocol, wanted: Wanted, *, progress: _PAUSE
 ) -> KitReport:
-    """Run admission, the smoke case and the checks of determinism on an image.
+    """Run admission, the posture's probe, the smoke case and the checks of determinism on an image.
 
     Raises:
         UsageError: there is no such file.
-        RunnerError: the engine is missing or broken, or the posture does not hold.
+        RunnerError: the engine is missing or broken, or nobody has measured its runtime.
     """
     if not archive.is_file():
         raise UsageError(f"{archive} is not a file. Give what `docker save -o IMAGE.tar IMAGE` wrote.")
-    try:
-        with progress("reading the archive"):
-            admitted, declared = examine(archive, policy, wanted)
-    except (AdmissionRefused, ContractRefused) as refused:
-        failed = KitCheck(name="admission", held=False, sentence=str(refused))
-        return KitReport(digest=None, contract=None, checks=(failed,), log="")
     with tempfile.TemporaryDirectory(prefix="proctor-kit-") as folder:
         try:
-            attached = keep_attachments(Path(folder), policy, wanted)
-        except AdmissionRefused as refused:
+            with progress("reading the archive"):
+                admitted, declared = examine_archive(archive, policy, wanted)
+                attached = keep_attachments(Path(folder), policy, wanted)
+        except (AdmissionRefused, ContractRefused) as refused:
             failed = KitCheck(name="admission", held=False, sentence=str(refused))
-            return KitReport(digest=admitted.digest, contract=declared.contract, checks=(failed,), log="")
+            return KitReport(digest=None, contract=None, checks=(failed,), log="")
         submission = Submission(
             vendor="kit",
             digest=admitted.digest,
@@ -145,33 +146,63 @@ def check(
             settings=declared.settings,
             answer=declared.answer,
         )
-        places = {name: Path(folder, name) for name in attached}
         notes = " ".join(AdmissionNote(code).sentence for code in admitted.warnings)
-        admission_held = KitCheck(
-            name="admission", held=True, sentence=f"The image is admitted. {notes}".strip()
+        held = KitCheck(name="admission", held=True, sentence=f"The image is admitted. {notes}".strip())
+        places = {name: Path(folder, name) for name in attached}
+        return _run(submission, places, policy, protocol, held, progress)
+
+
+def _run(
+    submission: Submission,
+    attachments: Mapping[str, Path],
+    policy: Policy,
+    protocol: Protocol,
+    admitted: KitCheck,
+    progress: _PAUSE,
+) -> KitReport:
+    with connect(policy.engine.url) as engine, CaseReader() as reader:
+        with progress("measuring the posture in a probe container"):
+            machine = examine(engine, policy, variants=variants_of(submission.contract))
+        with progress("loading the image"):
+            load(engine, submission, policy)
+        request = contract_run(
+            engine,
+            submission,
+            protocol,
+            posture=policy.posture(datetime.now(UTC).date()),
+            limits=policy.container_limits(protocol),
+            input_root=Path(),
         )
-        with connect(policy.engine.url) as engine, CaseReader() as reader:
-            with progress("loading the image"):
-                load(engine, submission, policy)
-            request = contract_run(
-                engine,
-                submission,
-                protocol,
-                posture=policy.posture(datetime.now(UTC).date()),
-                limits=policy.container_limits(protocol),
-                input_root=Path(),
-            )
-            asked = Rounds(
-                declared.contract,
-                replace(request, attachments=places, reader=StagedImages(reader)),
-                protocol,
-            )
-            with progress("asking about synthetic cases"):
-                checks, state = determinism(asked)
+        asked = Rounds(
+            submission.contract,
+            replace(request, attachments=attachments, reader=StagedImages(reader)),
+            protocol,
+        )
+        with progress("asking about synthetic cases"):
+            checks, state = determinism(asked)
     return KitReport(
-        digest=admitted.digest,
-        contract=declared.contract,
-        checks=(admission_held, *checks),
+        digest=submission.digest,
+        contract=submission.contract,
+        checks=(admitted, _posture(machine, policy), *checks),
         log=asked.log[-_LOG_SHOWN:].decode("utf-8", "replace"),
         state=state,
+        posture=machine.data(),
     )
+
+
+def _posture(machine: MachineExamination, policy: Policy) -> KitCheck:
+    """Say whether this engine gives the institution's posture; who signed its waivers, only the institution knows."""
+    table = machine.posture.table
+    waived = {waiver.control for waiver in policy.isolation.waivers if waiver.engine == table}
+    measured = [*machine.posture.controls, *(each for part in machine.variants for each in part.controls)]
+    missing = sorted(
+        {each.name for each in measured if each.required and not each.held and each.name not in waived}
+    )
+    if missing:
+        sentence = (
+            f"Your engine ({table}) does not give what the policy requires: {', '.join(missing)}. The other checks "
+            "ran under less isolation than at the institution; use an engine as it has."
+        )
+    else:
+        sentence = f"{len(measured)} controls were measured on {table}, and every required one holds."
+    return KitCheck(name="posture", held=not missing, sentence=sentence)

@@ -11,6 +11,16 @@ import typer
 
 from sandbox import kit
 from sandbox.commands import console
+from sandbox.commands.submission_options import (
+    AdditionalFiles,
+    Answer,
+    Contract,
+    ContractFile,
+    Image,
+    ParametersFile,
+    Signature,
+    SignaturePayload,
+)
 from sandbox.policy import load_policy
 from sandbox.protocol import load_protocol
 from sandbox.submissions import Wanted
@@ -51,22 +61,23 @@ def new(
 
 @kit_app.command("check")
 def check(
-    image: Annotated[Path, typer.Argument(help="Archive from `docker save -o IMAGE.tar IMAGE`.")],
-    contract: Annotated[str | None, typer.Option(help="As for `proctor submission admit`.")] = None,
-    contract_file: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
-    answer: Annotated[str | None, typer.Option(help="As for `proctor submission admit`.")] = None,
-    signature: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
-    signature_payload: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
-    parameters_file: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
-    additional_files: Annotated[Path | None, typer.Option(help="As for `proctor submission admit`.")] = None,
+    image: Image,
+    contract: Contract = None,
+    contract_file: ContractFile = None,
+    answer: Answer = None,
+    signature: Signature = None,
+    signature_payload: SignaturePayload = None,
+    parameters_file: ParametersFile = None,
+    additional_files: AdditionalFiles = None,
     policy: Annotated[Path, typer.Option(help="The institution's policy.")] = DEFAULT_POLICY,
     protocol: Annotated[Path, typer.Option(help="The protocol whose answer is asked for.")] = _PROTOCOL,
 ) -> None:
     """Check an image as an institution would: admission, a synthetic case, and whether its answers are its own.
 
     The same input twice, shuffled order, one case at a time against many: what differs says whether chance decides
-    or state leaks from case to case. All under the institution's posture and limits, on synthetic images. Needs a
-    container engine and no workspace. Exit code 0 when every check holds, 1 when one does not, 2 for wrong usage,
+    or state leaks from case to case. All under the institution's posture and limits, on synthetic images; the posture
+    is measured here first, so that you see whether your engine gives what the institution's does. Needs a container
+    engine and no workspace. Exit code 0 when every check holds, 1 when one does not, 2 for wrong usage,
     4 when the engine is missing or broken.
 
     \b
@@ -83,13 +94,16 @@ def check(
         additional_files=additional_files,
     )
     report = kit.check(image, load_policy(policy), load_protocol(protocol), wanted, progress=console.progress)
-    console.result(
-        {**asdict(report), "held": report.held},
-        lambda: console.table(
+
+    def human() -> None:
+        console.table(
             ["check", "held", "what to do"],
             [(item.name, "yes" if item.held else "no", item.sentence) for item in report.checks],
-        ),
-    )
+        )
+        if report.posture is not None:
+            console.line(f"Still visible to a container: {', '.join(report.posture['visible'])}.")
+
+    console.result({**asdict(report), "held": report.held}, human)
     if not report.held and report.log:
         console.message("The end of what your container wrote:")
         console.message(console.printable(report.log))

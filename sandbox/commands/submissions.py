@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sandbox import submissions
 from sandbox.commands import console
+from sandbox.commands.submission_options import (
+    AdditionalFiles,
+    Answer,
+    Contract,
+    ContractFile,
+    Image,
+    ParametersFile,
+    Signature,
+    SignaturePayload,
+)
 from sandbox.policy import load_policy
 from sandbox.submissions import Submission, Wanted
 from sandbox.workspace import default_home, open_workspace
@@ -21,40 +30,15 @@ submission_app = typer.Typer(
 
 @submission_app.command("admit")
 def admit(
-    image: Annotated[Path, typer.Argument(help="Archive from `docker save -o IMAGE.tar IMAGE`.")],
+    image: Image,
     vendor: Annotated[str, typer.Option(help="Short name of the vendor, e.g. acme.")],
-    contract: Annotated[
-        str | None,
-        typer.Option(
-            help="worker, files, grand-challenge, medperf or map; left out: what the image says of itself."
-        ),
-    ] = None,
-    contract_file: Annotated[
-        Path | None,
-        typer.Option(
-            help="What the contract needs beside the image: inputs, mount paths (container_config.yaml)."
-        ),
-    ] = None,
-    answer: Annotated[
-        str | None,
-        typer.Option(
-            help="Where the output holds the answer: FILE.json#/json/pointer or FILE.csv#KEY=VALUE; {case} and "
-            "{output} stand for the case and for each number's name."
-        ),
-    ] = None,
-    signature: Annotated[
-        Path | None,
-        typer.Option(help="Signature over the image's digest, or what `cosign download signature` printed."),
-    ] = None,
-    signature_payload: Annotated[
-        Path | None, typer.Option(help="The payload that cosign signed, where it is a file of its own.")
-    ] = None,
-    parameters_file: Annotated[
-        Path | None, typer.Option(help="Parameters that the contract file asks for (medperf).")
-    ] = None,
-    additional_files: Annotated[
-        Path | None, typer.Option(help="Tar of weights beside the image (medperf, grand-challenge).")
-    ] = None,
+    contract: Contract = None,
+    contract_file: ContractFile = None,
+    answer: Answer = None,
+    signature: Signature = None,
+    signature_payload: SignaturePayload = None,
+    parameters_file: ParametersFile = None,
+    additional_files: AdditionalFiles = None,
 ) -> None:
     """Check an image archive without running it, and keep it.
 

@@ -101,8 +101,11 @@ def test_what_the_kit_writes_passes_the_institutions_checks(tmp_path, archive, c
     assert code == 0, report
     assert report["contract"] == contract
     assert report["state"] == "none seen"
+    assert report["posture"]["allowed"]
+    assert {"nonroot", "no-vsock"} <= {control["name"] for control in report["posture"]["controls"]}
     assert set(held) == {
         "admission",
+        "posture",
         "smoke",
         "several cases",
         "same input twice",
@@ -129,6 +132,19 @@ def test_state_that_leaks_and_chance_are_told_apart(tmp_path, archive, capsys, n
     sentences = " ".join(item["sentence"] for item in report["checks"])
     assert ("State leaks" in sentences) == (state == "leaks")
     assert ("random seeds" in sentences) == (state == "cannot tell")
+
+
+@pytest.mark.engine
+def test_engine_that_gives_less_than_the_policy_requires_is_said(tmp_path, archive, capsys):
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("proctor: policy/1\nname: strict\nisolation: {required: [own-user-namespace]}\n")
+    folder = new(tmp_path / "kit-strict", "worker")
+    code, held, report = check(capsys, archive(folder), "--policy", policy)
+    if held["posture"]:
+        pytest.skip("this engine maps users to a namespace of their own")
+    assert (code, report["posture"]["missing"]) == (1, ["own-user-namespace"])
+    assert [name for name, did in held.items() if not did] == ["posture"]
+    assert "own-user-namespace" in report["checks"][1]["sentence"]
 
 
 @pytest.mark.engine
