@@ -27,9 +27,15 @@ def read_boxes(text: str) -> tuple[Box, ...]:
     return tuple(_checked([float(part) for part in box.split()]) for box in text.split(";"))
 
 
-def boxes_text(cells: Iterable[str]) -> str:
-    """One line of JSON for all boxes of a case, whatever the order and number of their rows."""
-    boxes = sorted({box for cell in cells for box in read_boxes(cell)})
+def boxes_text(cells: Iterable[str], boxes: Iterable[Box] = ()) -> str:
+    """One line of JSON for all boxes of a case, whatever the order and number of their rows.
+
+    Raises:
+        ValueError: a box of ``boxes`` is none.
+    """
+    boxes = sorted(
+        {box for cell in cells for box in read_boxes(cell)} | {_checked(list(box)) for box in boxes}
+    )
     return json.dumps({"boxes": boxes}, separators=(",", ":"))
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from holdout.errors import DecodingError
+from holdout.frame_place import first_item, frame_place, functional_groups
 
 Array = npt.NDArray[Any]
 
@@ -206,53 +207,15 @@ def _integer_type(low: int, high: int) -> type[Any]:
 
 
 def _plane(dataset: Any, frame: Array, index: int) -> Plane:
-    groups = _groups(dataset, index)
-    measures = _first(groups, "PixelMeasuresSequence") or dataset
-    spacing = next(
-        (
-            measures.get(name) or dataset.get(name)
-            for name in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-            if measures.get(name) or dataset.get(name)
-        ),
-        (1.0, 1.0),
-    )
-    place = _first(groups, "PlanePositionSequence") or (None if groups else dataset)
-    turn = _first(groups, "PlaneOrientationSequence") or (None if groups else dataset)
-    # One place for several frames is the place of none of them.
-    single = int(dataset.get("NumberOfFrames") or 1) == 1 or bool(groups)
-    thickness = measures.get("SpacingBetweenSlices") or measures.get("SliceThickness") or 1.0
+    place = frame_place(dataset, index)
+    group = first_item(functional_groups(dataset, index), "PixelValueTransformationSequence")
     return Plane(
-        array=_transformed(dataset, _first(groups, "PixelValueTransformationSequence"), frame),
-        spacing=(_positive(spacing[0]), _positive(spacing[1])),
-        thickness=_positive(thickness),
-        position=_numbers(place, "ImagePositionPatient", 3) if single else None,
-        orientation=_numbers(turn, "ImageOrientationPatient", 6) if single else None,
+        array=_transformed(dataset, group, frame),
+        spacing=place.spacing or (1.0, 1.0),
+        thickness=place.thickness or 1.0,
+        position=place.position,
+        orientation=place.orientation,
     )
-
-
-def _groups(dataset: Any, index: int) -> list[Any]:
-    """Functional groups of a frame, its own before the shared ones."""
-    own = dataset.get("PerFrameFunctionalGroupsSequence") or []
-    shared = dataset.get("SharedFunctionalGroupsSequence") or []
-    return [*own[index : index + 1], *shared[:1]]
-
-
-def _first(groups: Sequence[Any], keyword: str) -> Any:
-    return next((group.get(keyword)[0] for group in groups if group.get(keyword)), None)
-
-
-def _numbers(dataset: Any, keyword: str, count: int) -> tuple[float, ...] | None:
-    values = None if dataset is None else dataset.get(keyword)
-    if not values or len(values) != count:
-        return None
-    return tuple(float(value) for value in values)
-
-
-def _positive(value: Any) -> float:
-    number = float(value)
-    if not (np.isfinite(number) and number > 0):
-        raise DecodingError("a spacing of the image is not a positive number")
-    return number
 
 
 def _transformed(dataset: Any, group: Any, frame: Array) -> Array:

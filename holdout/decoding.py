@@ -201,10 +201,24 @@ def _check_size(row: dict[str, Any], limits: DecodingLimits) -> None:
         )
 
 
-def decoded_array(dataset: Any, syntax: str) -> tuple[npt.NDArray[Any], str]:
+def decoded_frame(dataset: Any, index: int) -> npt.NDArray[Any]:
+    """Decode frame ``index`` (from 0) of a pydicom dataset as :func:`decoded_array` does.
+
+    Raises:
+        DecodingError: no decoder for its transfer syntax, or none succeeds.
+    """
+    syntax = str(getattr(dataset, "file_meta", {}).get("TransferSyntaxUID") or "")
+    try:
+        array, _ = decoded_array(dataset, syntax, index=index)
+    except (AttributeError, ValueError, TypeError, KeyError) as error:
+        raise DecodingError("its pixel data and its header contradict each other") from error
+    return array
+
+
+def decoded_array(dataset: Any, syntax: str, *, index: int | None = None) -> tuple[npt.NDArray[Any], str]:
     """Decode the pixels of a pydicom dataset here, by the pinned decoders; call it in a bounded child only.
 
-    Returns the array (colour as RGB) and the name of the decoder.
+    Returns the array (colour as RGB), of frame ``index`` or of all, and the name of the decoder.
 
     Raises:
         DecodingError: no decoder for this transfer syntax, or none succeeds.
@@ -212,7 +226,7 @@ def decoded_array(dataset: Any, syntax: str) -> tuple[npt.NDArray[Any], str]:
     from pydicom.pixels.decoders.base import get_decoder
 
     if syntax in NATIVE:
-        array, _ = get_decoder(syntax).as_array(dataset)
+        array, _ = get_decoder(syntax).as_array(dataset, index=index)
         return array, "pydicom"
     wanted = _DECODERS.get(syntax, ())
     if not wanted:
@@ -224,7 +238,7 @@ def decoded_array(dataset: Any, syntax: str) -> tuple[npt.NDArray[Any], str]:
             reasons.append(f"{plugin} is not installed")
             continue
         try:
-            array, _ = decoder.as_array(dataset, decoding_plugin=plugin)
+            array, _ = decoder.as_array(dataset, index=index, decoding_plugin=plugin)
         except MemoryError:
             raise
         except Exception as error:

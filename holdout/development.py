@@ -89,9 +89,11 @@ def export_development(
     unknown = sorted(set(shown) - set(reference.labels))
     if unknown:
         raise PartitionError(f"the reference standard has no label {', '.join(unknown)}")
-    chosen = known_cases(
-        index.filter(pa.array([part == DEVELOPMENT for part in parts], pa.bool_())), reference.unit
-    )
+    paths = index.column("path").to_pylist()
+    wanted = [
+        part == DEVELOPMENT and path not in reference.objects for path, part in zip(paths, parts, strict=True)
+    ]
+    chosen = known_cases(index.filter(pa.array(wanted, pa.bool_())), reference.unit)
     groups = group(chosen, reference.unit)
     paths, hashes = chosen.column("path").to_pylist(), chosen.column("sha256").to_pylist()
     patients = chosen.column("patient_id").to_pylist()

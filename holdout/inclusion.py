@@ -8,7 +8,7 @@ STARD 2015 item 19).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -27,10 +27,12 @@ _NEEDED = ("path", "status", "patient_id", "sop_class_uid", "transfer_syntax_uid
 ANOTHER_PART = "another_part"
 NO_PIXELS = "no_pixels"
 UNLABELLED = "unlabelled"
+REFERENCE_OBJECT = "reference_object"
 ALWAYS_EXCLUDED = {
     ANOTHER_PART: "belongs to another part of the partition",
     NO_PIXELS: "holds no pixel data",
     UNLABELLED: "has no reference standard",
+    REFERENCE_OBJECT: "holds truth, and is sealed with the reference standard instead of shown",
 }
 """What leaves the flow by itself, counted; everything else must be excluded by the operator."""
 EXCLUDABLE = frozenset(
@@ -101,6 +103,7 @@ def select(
     *,
     parts: Sequence[str] | None = None,
     exclusions: Mapping[str, str] | None = None,
+    objects: Collection[str] = (),
     leaks_of: Callable[[pa.Table, Sequence[str]], Sequence[Leak]] | None = None,
 ) -> Selection:
     """Choose the files of a hold-out.
@@ -109,6 +112,7 @@ def select(
         index: the ingested folder.
         parts: part of each file of ``index``; None when all belong to the hold-out.
         exclusions: code or path to the operator's reason.
+        objects: files that the reference standard was read from.
         leaks_of: the leakage guard, called with the index (sorted by path) and the part of each row.
 
     Raises:
@@ -144,6 +148,8 @@ def select(
             leave(row["path"], ANOTHER_PART)
         elif row["path"] in excluding:
             gone[row["path"]] = Excluded(path=row["path"], code="by_path", reason=excluding[row["path"]])
+        elif row["path"] in objects:
+            leave(row["path"], REFERENCE_OBJECT)
     for code, paths in _unusable(rows, gone).items():
         forbid(code, f"{len(paths)} files are {code.replace('_', ' ')} (first: {paths[0]})", paths)
     for row in rows:

@@ -97,7 +97,9 @@ def lock(
     def leaks_of(table: pa.Table, parts: Sequence[str]) -> Sequence[Leak]:
         return find_leaks(table, source, parts=parts, declared=declared, progress=progress)
 
-    selection = select(index, parts=parts, exclusions=exclusions, leaks_of=leaks_of)
+    selection = select(
+        index, parts=parts, exclusions=exclusions, objects=reference.objects, leaks_of=leaks_of
+    )
     selection.check()
     selection = _labelled(selection, reference)
     groups = group(selection.kept, reference.unit)
@@ -117,7 +119,11 @@ def lock(
             "unit": reference.unit,
             "labels": list(reference.labels),
             "binary": list(reference.binary),
-            "notes": [*selection.notes, *_incomplete(index, selection, reference.unit)],
+            "notes": [
+                *selection.notes,
+                *_incomplete(index, selection, reference.unit),
+                *reference.notes,
+            ],
             "counts": {
                 "cases": cases.num_rows,
                 "patients": len(set(cases.column("patient_key").to_pylist())),
@@ -220,6 +226,7 @@ def _hash_images(source: Path, kept: pa.Table, progress: Progress | None) -> tup
 
 def _truths(reference: ReferenceStandard, groups: CaseGroups, dataset_key: bytes) -> dict[str, sealing.Truth]:
     rows: list[tuple[str, sealing.Truth]] = []
+    from_objects = any(truth.objects for truth in reference.by_case.values())
     for uid in groups.uids:
         truth = reference.by_case[uid]
         details = {
@@ -227,6 +234,11 @@ def _truths(reference: ReferenceStandard, groups: CaseGroups, dataset_key: bytes
             "reference.readers": truth.readers,
             "reference.date": truth.date,
         }
+        if from_objects:
+            details |= {
+                "reference.objects": "+".join(truth.objects),
+                "reference.resampled": "yes" if truth.resampled else "no",
+            }
         rows.append((case_id(dataset_key, uid), {**truth.labels, **details}))
     return sealing.new_truths(rows)
 

@@ -32,7 +32,7 @@ import rfc8785
 from holdout import manifest, sealing
 from holdout.cases import Unit
 from holdout.errors import LockError, SealError, VerificationError
-from holdout.reference import DETAILS
+from holdout.reference_declaration import DETAILS, FROM_OBJECTS
 
 LOCK_FORMAT = "proctor-lock/1"
 STATEMENT_FORMAT = "proctor-holdout/1"
@@ -214,7 +214,8 @@ def open_reference(locked: LockedHoldout, reference_key: bytes) -> pa.Table:
     """Decrypt the reference standard, in memory only.
 
     A row for each case: ``case_id``, the labels (int64 1/0 where binary, else text; null where unlabelled),
-    ``reference.method``, ``reference.readers``, ``reference.date``.
+    ``reference.method``, ``reference.readers``, ``reference.date``; where truth was read from objects also
+    ``reference.objects`` (SHA-256 of their files) and ``reference.resampled`` (yes or no).
 
     Raises:
         SealError: wrong key, or altered.
@@ -241,7 +242,8 @@ def open_reference(locked: LockedHoldout, reference_key: bytes) -> pa.Table:
             )
         else:
             columns[label] = pa.array(values, type=pa.string())
-    for detail in DETAILS:
+    known = {name for truth in opened.truths.values() for name in truth}
+    for detail in (*DETAILS, *(name for name in FROM_OBJECTS if f"reference.{name}" in known)):
         columns[f"reference.{detail}"] = pa.array(
             [opened.truths[case_id][f"reference.{detail}"] for case_id in ids], type=pa.string()
         )

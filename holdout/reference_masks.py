@@ -2,7 +2,7 @@
 
 A mask file is a PNG of its image's own size, or a binary DICOM Segmentation that names its image as a source. Every
 value but 0 is inside. A file with more than two values, or several segments, is refused: which of them is meant would
-be a guess.
+be a guess. Whatever needs a choice, or lies on another grid, is declared by its form (:mod:`holdout.reference_forms`).
 The run lengths are sealed with the rest of the reference standard, and the files are not needed afterwards.
 
 Mask files are foreign bytes: they are parsed in child processes with limits.
@@ -16,15 +16,16 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from holdout.bounded import BoundedPool, Failure
 from holdout.case_truth import CaseTruth
 from holdout.cases import Unit
 from holdout.dicom_writer import NativePixels
 from holdout.errors import ReferenceStandardError
+from holdout.image_grid import without_place
 from holdout.image_reading import ImageDefect, read_image
 from holdout.mask_runs import Runs, TrueMask, encode, from_numbers
+from holdout.reference_forms import SegmentationForm
 
 MAXIMUM_BYTES = 256 << 20
 _SHOWN = 5
@@ -150,7 +151,12 @@ def read_plane(content: bytes, shape: tuple[int, int], sop_instance_uid: str) ->
     Raises:
         ImageDefect: it is no mask, or not one of this shape (rows, columns).
     """
-    array = _plane(content, sop_instance_uid)
+    if content[128:132] == b"DICM":
+        return _segmented(content, shape, sop_instance_uid)
+    pixels = read_image(content, colour=False)
+    if not isinstance(pixels, NativePixels):
+        raise ImageDefect("is a JPEG image: lossy coding leaves other values at the border of a mask")
+    array = pixels.array
     if array.shape != shape:
         raise ImageDefect(
             f"has {array.shape[0]} rows and {array.shape[1]} columns, its image {shape[0]} and {shape[1]}"
@@ -160,13 +166,12 @@ def read_plane(content: bytes, shape: tuple[int, int], sop_instance_uid: str) ->
     return encode(array != 0)
 
 
-def _plane(content: bytes, sop_instance_uid: str) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    if content[128:132] == b"DICM":
-        # Half a second to import, which only children that meet such a file must wait.
-        from holdout.reference_segmentation import segment_plane
+def _segmented(content: bytes, shape: tuple[int, int], sop_instance_uid: str) -> Runs:
+    # A fifth of a second to import, which only children that meet such a file must wait.
+    from holdout.object_reading import opened
+    from holdout.reference_segmentation import segmentation_mask
 
-        return segment_plane(content, sop_instance_uid)
-    pixels = read_image(content, colour=False)
-    if not isinstance(pixels, NativePixels):
-        raise ImageDefect("is a JPEG image: lossy coding leaves other values at the border of a mask")
-    return pixels.array
+    grid = without_place([sop_instance_uid], *shape)
+    found = segmentation_mask(opened(content), grid, SegmentationForm(form="segmentation"))
+    assert found is not None, "without a chosen segment there is one or a defect"
+    return encode(found.mask[0])

@@ -151,7 +151,7 @@ def truth(item: Draft, unit: Unit) -> ReferenceStandard:
         raise UsageError(
             f"The hold-out {item.name!r} has no reference standard. Ingest it again with --reference REFERENCE.yaml."
         )
-    return load_reference(item.reference, item.index(), unit=unit)
+    return load_reference(item.reference, item.index(), unit=unit, source=item.source)
 
 
 def partition(

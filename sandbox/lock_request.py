@@ -28,7 +28,7 @@ def request_digest(
 ) -> str:
     """Digest of everything that decides what a lock holds; ``index`` is the index file's content."""
     truths = {
-        uid: [dict(truth.labels), truth.method, truth.readers, truth.date]
+        uid: [dict(truth.labels), truth.method, truth.readers, truth.date, *truth.objects]
         for uid, truth in reference.by_case.items()
     }
     asked = {

@@ -1,125 +1,240 @@
-"""DICOM Segmentation as truth: objects that highdicom writes, and real ones."""
+"""DICOM Segmentation as truth: objects that highdicom writes, real ones, and what highdicom reads of them."""
 
-import io
+import warnings
 from pathlib import Path
 
 import highdicom
 import numpy as np
 import pydicom
 import pytest
-from highdicom.sr.coding import CodedConcept
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import generate_uid
 
 from holdout import synthetic
+from holdout.image_grid import read_grid
 from holdout.image_reading import ImageDefect
 from holdout.mask_runs import decode
+from holdout.object_reading import opened
+from holdout.reference_forms import Segment, SegmentationForm
 from holdout.reference_masks import read_plane
-from holdout.reference_segmentation import segment_plane
+from holdout.reference_segmentation import segmentation_mask
+from tests.holdout import truth_objects as made
 
-ZOO = Path(__file__).parents[3] / "shared/data/dicom-zoo/SEG"
-TISSUE = CodedConcept("85756007", "SCT", "Tissue")
-
-
-@pytest.fixture(scope="module")
-def image(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("image")
-    synthetic.generate(folder / "data", patients=10, seed=1)
-    return pydicom.dcmread(next(iter(sorted((folder / "data" / "dicom").rglob("*.dcm")))))
+ZOO = Path(__file__).parents[3] / "shared/data/dicom-zoo"
+OBLIQUE = (0.8, 0.6, 0.0, 0.0, 0.0, -1.0)
 
 
-def segmentation(image, mask, *, segments=1, kind="BINARY"):
-    described = [
-        highdicom.seg.SegmentDescription(
-            segment_number=number + 1,
-            segment_label=f"lesion {number}",
-            segmented_property_category=TISSUE,
-            segmented_property_type=TISSUE,
-            algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.MANUAL,
-        )
-        for number in range(segments)
-    ]
-    found = highdicom.seg.Segmentation(
-        source_images=[image],
-        pixel_array=mask,
-        segmentation_type=kind,
-        segment_descriptions=described,
-        series_instance_uid=generate_uid(),
-        series_number=2,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="test",
-        manufacturer_model_name="test",
-        software_versions="1",
-        device_serial_number="1",
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        omit_empty_frames=False,
+def form(**parts):
+    return SegmentationForm(form="segmentation", **parts)
+
+
+def blob(shape, seed=0, share=0.3):
+    return np.random.default_rng(seed).random(shape) < share
+
+
+def read(segmented, images, folder, **parts):
+    grid = read_grid(made.save_all(folder / "images", images))
+    return segmentation_mask(opened(made.content_of(segmented)), grid, form(**parts))
+
+
+@pytest.mark.parametrize("orientation", [made.AXIAL, OBLIQUE])
+@pytest.mark.parametrize("numbers", [None, [5, 4, 3, 2, 1], [3, 1, 5, 2, 4]])
+def test_frames_come_to_their_slices_along_the_normal(tmp_path, orientation, numbers):
+    images = made.ct_series(orientation=orientation, numbers=numbers)
+    mask = blob((5, 20, 24))
+    mask[2] = False
+    shuffled = [3, 0, 4, 2, 1]
+    found = read(
+        made.segmentation([images[i] for i in shuffled], mask[shuffled], omit_empty_frames=True),
+        images,
+        tmp_path,
     )
-    stream = io.BytesIO()
-    found.save_as(stream)
-    return stream.getvalue()
+    assert np.array_equal(found.mask, mask)
+    assert not found.resampled
 
 
-@pytest.fixture(scope="module")
-def mask(image):
-    drawn = np.zeros((image.Rows, image.Columns), dtype=bool)
-    drawn[10:30, 5:50] = True
-    drawn[15:18, 8:12] = False
-    return drawn
+def test_segments_are_chosen_and_may_overlap(tmp_path):
+    images = made.ct_series()
+    masks = np.stack([blob((5, 20, 24), seed) for seed in range(3)], axis=-1)
+    segmented = made.segmentation(
+        images, masks.astype(np.uint8), labels=("left", "right", "liver"), types={"liver": made.LIVER}
+    )
+    grid = read_grid(made.save_all(tmp_path, images))
+    dataset = opened(made.content_of(segmented))
+
+    def chosen(**segment):
+        found = segmentation_mask(dataset, grid, form(segment=Segment(**segment)))
+        return None if found is None else found.mask
+
+    assert np.array_equal(chosen(number=2), masks[..., 1])
+    assert np.array_equal(chosen(label="liver"), masks[..., 2])
+    assert np.array_equal(chosen(property="SCT:4147007"), masks[..., 0] | masks[..., 1])
+    # The code of liver in the SNOMED of old (PS3.16 annex O maps T-62000 to 10200004).
+    assert np.array_equal(chosen(property="SRT:T-62000"), masks[..., 2])
+    assert chosen(label="spleen") is None
+    assert chosen(number=7) is None
+    with pytest.raises(ImageDefect, match="3 segments"):
+        segmentation_mask(dataset, grid, form())
 
 
-def test_a_segment_comes_back_on_the_grid_of_its_image(image, mask):
-    content = segmentation(image, mask)
-    assert np.array_equal(segment_plane(content, image.SOPInstanceUID), mask)
-    runs = read_plane(content, mask.shape, image.SOPInstanceUID)
-    assert np.array_equal(decode(runs), mask)
+@pytest.mark.parametrize(("stated", "declared"), [("PROBABILITY", "probability"), ("OCCUPANCY", "occupancy")])
+def test_fractions_are_held_against_the_threshold(tmp_path, stated, declared):
+    images = made.ct_series()
+    fractions = np.random.default_rng(3).integers(0, 11, (5, 20, 24)) / 10.0
+    segmented = made.segmentation(
+        images, fractions, kind="FRACTIONAL", fractional_type=stated, max_fractional_value=10
+    )
+    found = read(segmented, images, tmp_path, fraction=declared, threshold=0.3)
+    assert np.array_equal(found.mask, fractions >= 0.3)
+    other = {"probability": "occupancy", "occupancy": "probability"}[declared]
+    with pytest.raises(ImageDefect, match=f"fractions of {other}"):
+        read(segmented, images, tmp_path, fraction=other, threshold=0.3)
+    with pytest.raises(ImageDefect, match="declare its fraction"):
+        read(segmented, images, tmp_path)
 
 
-def test_a_segmentation_of_another_image_is_refused(image, mask):
-    with pytest.raises(ImageDefect, match="as a source"):
-        segment_plane(segmentation(image, mask), generate_uid())
+def test_label_maps(tmp_path):
+    images = made.ct_series()
+    labels = np.random.default_rng(4).integers(0, 3, (5, 20, 24)).astype(np.uint8)
+    segmented = made.segmentation(images, labels, labels=("one", "two"), kind="LABELMAP")
+    assert np.array_equal(read(segmented, images, tmp_path, segment=Segment(number=2)).mask, labels == 2)
 
 
-def test_several_segments_and_fractions_are_refused(image, mask):
-    both = np.stack((mask, ~mask), axis=-1)[None]
-    with pytest.raises(ImageDefect, match="2 segments"):
-        segment_plane(segmentation(image, both, segments=2), image.SOPInstanceUID)
-    with pytest.raises(ImageDefect, match="fractional"):
-        segment_plane(segmentation(image, mask * 0.5, kind="FRACTIONAL"), image.SOPInstanceUID)
+def test_a_segmentation_that_names_no_image_is_put_by_its_place(tmp_path):
+    images = made.ct_series(orientation=OBLIQUE)
+    mask = blob((5, 20, 24))
+    segmented = made.segmentation(images, mask)
+    for group in segmented.PerFrameFunctionalGroupsSequence:
+        del group.DerivationImageSequence
+    del segmented.ReferencedSeriesSequence
+    assert np.array_equal(read(segmented, images, tmp_path).mask, mask)
+    segmented.FrameOfReferenceUID = generate_uid()
+    with pytest.raises(ImageDefect, match="Frame of Reference"):
+        read(segmented, images, tmp_path)
+
+
+def test_an_image_without_place_is_known_by_its_uid(tmp_path):
+    images = made.ct_series(slices=3)
+    mask = blob((3, 20, 24))
+    segmented = made.segmentation(images, mask)
+    for image in images:
+        del image.ImagePositionPatient
+    assert np.array_equal(read(segmented, [images[1]], tmp_path).mask, mask[1:2])
+
+
+def test_one_slice_of_a_series_takes_its_own_frame(tmp_path):
+    images = made.ct_series()
+    mask = blob((5, 20, 24))
+    mask[3] = False
+    segmented = made.segmentation(images, mask)
+    for index in (1, 3):
+        found = read(segmented, [images[index]], tmp_path / str(index))
+        assert np.array_equal(found.mask, mask[index : index + 1])
+
+
+def test_another_grid_is_refused_or_resampled_to_the_nearest(tmp_path):
+    fine = made.ct_series(slices=6, rows=40, columns=48, spacing=(0.4, 0.35), gap=1.25)
+    coarse = made.ct_series(slices=3, origin=(-9.9, -19.95, 30.1))
+    for image in coarse:
+        image.FrameOfReferenceUID = fine[0].FrameOfReferenceUID
+    mask = blob((6, 40, 48))
+    segmented = made.segmentation(fine, mask)
+    with pytest.raises(ImageDefect, match="another grid"):
+        read(segmented, coarse, tmp_path)
+    found = read(segmented, coarse, tmp_path, on_mismatch="resample")
+    assert found.resampled
+    # Brute force: the nearest centre of the fine grid, element by element.
+    expected = np.zeros((3, 20, 24), dtype=bool)
+    for s in range(3):
+        for r in range(20):
+            for c in range(24):
+                x, y, z = -9.9 + 0.7 * c + 10, -19.95 + 0.8 * r + 20, 30.1 + 2.5 * s - 30
+                at = [int(np.floor(v + 0.5)) for v in (z / 1.25, y / 0.4, x / 0.35)]
+                if all(0 <= a < n for a, n in zip(at, mask.shape, strict=True)):
+                    expected[s, r, c] = mask[tuple(at)]
+    assert np.array_equal(found.mask, expected)
+    assert 0 < expected.sum() < expected.size
+
+
+def test_frames_beyond_the_images_are_not_lost_in_silence(tmp_path):
+    images = made.ct_series()
+    mask = np.ones((5, 20, 24), dtype=bool)
+    segmented = made.segmentation(images, mask)
+    with pytest.raises(ImageDefect, match="beyond them"):
+        read(segmented, images[:3], tmp_path)
+    found = read(segmented, images[:3], tmp_path, on_mismatch="resample")
+    assert found.mask.shape == (3, 20, 24)
+    assert found.mask.all()
 
 
 @pytest.mark.parametrize("cut", [132, 300, 1000])
-def test_a_cut_object_is_refused(image, mask, cut):
-    with pytest.raises(ImageDefect):
-        segment_plane(segmentation(image, mask)[:cut], image.SOPInstanceUID)
+def test_a_cut_object_is_refused(tmp_path, cut):
+    images = made.ct_series()
+    content = made.content_of(made.segmentation(images, blob((5, 20, 24))))[:cut]
+    grid = read_grid(made.save_all(tmp_path, images))
+    with pytest.raises((ImageDefect, AttributeError)):
+        segmentation_mask(opened(content), grid, form())
 
 
-def test_an_image_is_no_segmentation(image):
-    stream = io.BytesIO()
-    image.save_as(stream)
-    with pytest.raises(ImageDefect, match="not a DICOM Segmentation"):
-        segment_plane(stream.getvalue(), image.SOPInstanceUID)
+def test_without_a_declared_form_one_binary_segment_of_one_image_is_taken(tmp_path):
+    synthetic.generate(tmp_path / "data", patients=10, seed=1)
+    image = pydicom.dcmread(next(iter(sorted((tmp_path / "data" / "dicom").rglob("*.dcm")))))
+    mask = blob((image.Rows, image.Columns))
+    segmented = made.segmentation([image], mask[None], omit_empty_frames=False)
+    runs = read_plane(made.content_of(segmented), mask.shape, image.SOPInstanceUID)
+    assert np.array_equal(decode(runs), mask)
+    with pytest.raises(ImageDefect, match="sources"):
+        read_plane(made.content_of(segmented), mask.shape, generate_uid())
 
 
-def test_real_objects_are_read_or_refused():
+def zoo_object(name):
     if not ZOO.is_dir():
         pytest.skip("../shared/data/dicom-zoo is missing")
-    read, refused = [], []
-    for path in sorted(ZOO.glob("*.dcm")):
-        content = path.read_bytes()
-        names = pydicom.dcmread(path).get("ReferencedSeriesSequence", [])
-        uids = [
-            item.ReferencedSOPInstanceUID
-            for each in names
-            for item in each.get("ReferencedInstanceSequence", [])
-        ]
+    return ZOO / name
+
+
+@pytest.mark.parametrize(
+    ("name", "images"),
+    [
+        ("linked/dcmqi-liver/liver.dcm", "linked/dcmqi-liver/0?.dcm"),
+        ("linked/dcmqi-liver/partial_overlaps.dcm", "linked/dcmqi-liver/0?.dcm"),
+        ("linked/dcmqi-23x38x3/seg_label.seg", "linked/dcmqi-23x38x3/image_*.dcm"),
+    ],
+)
+def test_real_segmentations_are_what_highdicom_reads(name, images):
+    path = zoo_object(name)
+    paths = sorted(ZOO.glob(images))
+    grid = read_grid(paths)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        oracle = highdicom.seg.segread(path)
+        uids = [uid for uid, _ in grid.instances]
+        for number in oracle.segment_numbers:
+            # The frames of these objects reference their images, or lie in their planes.
+            found = segmentation_mask(
+                opened(path.read_bytes()), grid, form(segment=Segment(number=int(number)))
+            )
+            volume = oracle.get_volume(segment_numbers=[number], combine_segments=False)
+            expected = np.zeros_like(found.mask)
+            for index, position in enumerate(grid.positions):
+                at = np.rint(volume.map_reference_to_indices(np.array([position])))[0].astype(int)
+                if 0 <= at[0] < volume.array.shape[0]:
+                    expected[index] = volume.array[at[0], ..., 0] > 0
+            assert len(uids) == len(paths)
+            assert found.mask.sum() > 0
+            assert np.array_equal(found.mask, expected)
+
+
+def test_real_objects_of_every_kind_are_read_or_refused(tmp_path):
+    zoo_object("SEG")
+    images = made.ct_series()
+    grid = read_grid(made.save_all(tmp_path, images))
+    outcomes = {}
+    for path in sorted((ZOO / "SEG").glob("*.dcm")):
         try:
-            plane = segment_plane(content, uids[0] if uids else "1.2.3")
-        except ImageDefect:
-            refused.append(path.name)
-            continue
-        assert plane.ndim == 2
-        assert set(np.unique(plane)) <= {0, 1}
-        read.append(path.name)
-    assert "267_seg_image_cr_binary.dcm" in read
-    assert "269_seg_image_ct_binary_overlap.dcm" in refused
-    assert "271_seg_image_ct_true_fractional.dcm" in refused
+            found = segmentation_mask(opened(path.read_bytes()), grid, form(segment=Segment(number=1)))
+            outcomes[path.name] = "absent" if found is None else "read"
+        except ImageDefect as defect:
+            outcomes[path.name] = str(defect)
+    # None of them is about these images: nothing may be taken for truth.
+    assert "read" not in outcomes.values()
+    assert len(outcomes) > 10

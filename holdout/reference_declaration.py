@@ -1,0 +1,183 @@
+"""What a reference standard declares (reference.yaml): its table, its labels, and how truth was established."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from holdout.boxes import read_boxes
+from holdout.keyed_table import Key
+from holdout.mapping import LABEL_NAME
+from holdout.reference_forms import KeyObjectsForm, Reading, ReportForm, kind_mistake
+from holdout.reference_objects import LabelReading
+
+DETAILS = ("method", "readers", "date")
+FROM_OBJECTS = ("objects", "resampled")
+"""Further details of truth that was read from objects."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LabelColumn(_Model):
+    """A label. With ``positive`` and ``negative`` it is binary (1, 0); without, the text itself is the label.
+
+    ``values`` closes the list of texts, for classes and grades; ``number`` asks for a finite number, for
+    measurements. With ``mask`` the texts are mask files below the declaration's folder
+    (:mod:`holdout.reference_masks`), with ``boxes`` lesions in the image (:mod:`holdout.boxes`), in one row of the
+    case or several. ``unlabelled`` texts, and the empty cell, mean that there is no truth for this
+    case. With ``read`` the truth stands in an object, which ``column`` may name.
+    """
+
+    column: str | None = None
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    unlabelled: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    number: bool = False
+    mask: bool = False
+    boxes: bool = False
+    read: Reading | None = None
+
+    @model_validator(mode="after")
+    def _from_somewhere(self) -> Self:
+        if self.read is None:
+            if self.column is None:
+                raise ValueError(
+                    "give a column of the table, or say with read in which objects the truth stands"
+                )
+            return self
+        text = not (self.mask or self.boxes or self.number)
+        mistake = kind_mistake(self.read, mask=self.mask, boxes=self.boxes, number=self.number, text=text)
+        if not mistake and isinstance(self.read, KeyObjectsForm) and (self.positive or self.values):
+            mistake = "key_objects say yes or no: declare no kind of label"
+        if not mistake and isinstance(self.read, ReportForm) and self.read.evaluation is not None:
+            strange = set(self.read.answers) - {*self.positive, *self.negative, *self.values}
+            mistake = f"read.answers: {sorted(strange)} mean nothing to this label" if strange else ""
+        if not mistake and self.read.form == "nifti" and self.column is None:
+            mistake = "a nifti file references no image: name it in a column of the table"
+        if mistake:
+            raise ValueError(mistake)
+        return self
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Self:
+        if bool(self.positive) != bool(self.negative):
+            raise ValueError("give both positive and negative values, or neither")
+        if sum((self.binary, bool(self.values), self.number, self.mask, self.boxes)) > 1:
+            raise ValueError(
+                "a label is binary, has values, is a number, a mask, or boxes: give one of these"
+            )
+        named = [*self.values, *self.positive, *self.negative, *self.unlabelled]
+        twice = [text for text, count in Counter(named).items() if count > 1]
+        if twice:
+            raise ValueError(f"{twice} cannot mean two things")
+        return self
+
+    @property
+    def binary(self) -> bool:
+        """Whether the label has the values 1 and 0."""
+        return bool(self.positive) or isinstance(self.read, KeyObjectsForm)
+
+    @property
+    def expected(self) -> str:
+        """What is wrong with a text that has no declared meaning, in words."""
+        if self.number:
+            return "not a number"
+        if self.boxes:
+            return "not boxes of four numbers each, nor none"
+        return "none of the declared values" if self.values else "neither positive nor negative"
+
+    def meaning(self, text: str) -> str | None:
+        """Value of a text: '1' or '0' (binary) or the text itself; None where unlabelled.
+
+        Raises:
+            ValueError: the text has no declared meaning.
+        """
+        if not text or text in self.unlabelled:
+            return None
+        if self.values and text not in self.values:
+            raise ValueError(text)
+        if self.number and not math.isfinite(float(text)):
+            raise ValueError(text)
+        if self.boxes:
+            read_boxes(text)
+        if not self.binary:
+            return text
+        if text in self.positive:
+            return "1"
+        if text in self.negative:
+            return "0"
+        raise ValueError(text)
+
+
+class Detail(_Model):
+    """Where a detail of the truth comes from: a column, or one value for all."""
+
+    column: str | None = None
+    value: str | None = None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.column is None) == (self.value is None):
+            raise ValueError("give either a column or a value")
+        return self
+
+
+def _short_form(given: Any) -> Any:
+    return {"column": given} if isinstance(given, str) else given
+
+
+class ReferenceDeclaration(_Model):
+    """reference.yaml."""
+
+    proctor: Literal["reference/1"]
+    title: str = ""
+    table: str | None = None
+    key: Key | None = None
+    labels: dict[Annotated[str, Field(pattern=LABEL_NAME)], LabelColumn] = Field(min_length=1)
+    method: Annotated[Detail, BeforeValidator(_short_form)]
+    readers: Annotated[Detail, BeforeValidator(_short_form)] | None = None
+    date: Annotated[Detail, BeforeValidator(_short_form)] | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns of the table that are read beside its key."""
+        details = (getattr(self, name) for name in DETAILS)
+        found = [label.column for label in self.labels.values()]
+        found += [detail.column for detail in details if detail is not None]
+        return tuple(column for column in found if column is not None)
+
+    @property
+    def readings(self) -> tuple[LabelReading, ...]:
+        """Labels that stand in objects."""
+        return tuple(
+            LabelReading(
+                name=name,
+                reading=label.read,
+                mask=label.mask,
+                boxes=label.boxes,
+                named=label.column is not None,
+            )
+            for name, label in self.labels.items()
+            if label.read is not None
+        )
+
+    @model_validator(mode="after")
+    def _table_or_none(self) -> Self:
+        if (self.table is None) != (self.key is None):
+            raise ValueError("table and key go together")
+        if self.table is None and self.columns:
+            raise ValueError(f"there is no table to have the columns {', '.join(self.columns)}")
+        return self
+
+    @model_validator(mode="after")
+    def _no_clash(self) -> Self:
+        clash = {"case_id", *DETAILS, *FROM_OBJECTS} & set(self.labels)
+        if clash:
+            raise ValueError(f"{sorted(clash)} cannot be the name of a label")
+        return self
