@@ -15,7 +15,8 @@ from sandbox.evidence.encoding import decode_base64, encode_base64
 from sandbox.evidence.entry import Role
 from sandbox.evidence.keys import KEY_SIZE, generate_signing_key, load_signing_key
 from sandbox.evidence.ledger import Ledger
-from sandbox.two_people import PROPOSED, check_may_take_part, enter_act
+from sandbox.evidence.separation import PROPOSED
+from sandbox.two_people import check_may_take_part, enter_act
 from sandbox.workspace import Workspace, checked_name, open_ledger
 
 

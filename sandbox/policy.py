@@ -23,6 +23,7 @@ from runners.version_floors import Backport
 from sandbox.canonical import digest, digest_bytes
 from sandbox.disclosure.rules import DisclosureRules
 from sandbox.errors import EvidenceError, PolicyError
+from sandbox.evidence.entry import TwoPeople
 from sandbox.evidence.keys import parse_verifier
 from sandbox.isolation_rules import (
     EngineChoice,
@@ -148,7 +149,7 @@ class Policy(_Part):
     disclosure: DisclosureRules = DisclosureRules()
     reuse: ReuseRules = ReuseRules()
     release: Release = Release()
-    two_people: tuple[Literal["actor", "retire"], ...] = ()
+    two_people: tuple[TwoPeople, ...] = ()
     verification: Verification = Verification()
     run: Run = Run()
     mlflow: Annotated[str, StringConstraints(pattern=r"^(local|off|[a-z][a-z0-9+.-]{1,20}://\S{1,500})$")] = (

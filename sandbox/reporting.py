@@ -259,10 +259,10 @@ def _stress(item: Evaluation) -> StressResults | None:
 
 
 def _with_actors(ledger: Ledger, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:
-    """``entries`` with what the ledger said of its actors before the last of them, in order."""
+    """``entries`` with what the ledger said of actors and rules before the last of them, in order."""
     last = max(each.index for each in entries)
-    said = [*ledger.find(kind="actor-added"), *ledger.find(kind="actor-revoked")]
-    chosen = {each.index: each for each in (*entries, *(each for each in said if each.index < last))}
+    said = [each for each in ledger.governing() if each.index < last and "holdout" not in each.subject]
+    chosen = {each.index: each for each in (*entries, *said)}
     return [chosen[index] for index in sorted(chosen)]
 
 

@@ -22,6 +22,7 @@ from sandbox.commands.kit import kit_app
 from sandbox.commands.ledgers import ledger_app
 from sandbox.commands.locked_versions import retire as retire_holdout
 from sandbox.commands.locked_versions import verify as verify_holdout
+from sandbox.commands.policies import policy_app
 from sandbox.commands.power import power
 from sandbox.commands.protocols import protocol_app
 from sandbox.commands.reader_truth import reader_truth
@@ -84,6 +85,7 @@ app.add_typer(ledger_app, name="ledger")
 app.add_typer(waiver_app, name="waiver")
 app.add_typer(stress_app, name="stress")
 app.add_typer(actor_app, name="actor")
+app.add_typer(policy_app, name="policy")
 app.add_typer(claim_app, name="claim")
 app.add_typer(release_app, name="release")
 for _command in (init, doctor, evaluate, compare, report, dossier, verify, demo):

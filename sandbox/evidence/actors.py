@@ -33,6 +33,9 @@ MAY_SIGN: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys(("actor-added", "actor-revoked"), _HOUSE),
     # An approver's word keeps an operator from adding approvers alone.
     "act-proposed": _HOUSE | _REVIEW,
+    # It says which policy was found in force, whoever comes upon it first.
+    "policy-adopted": _HOUSE | _REVIEW,
+    "holdout-refreshed": frozenset({"custodian"}),
     "waiver-granted": frozenset({"operator", "approver"}),
     # A release leaves only when people other than its author have read it.
     "release-reviewed": _REVIEW,
@@ -105,7 +108,7 @@ def register(entries: Iterable[LedgerEntry]) -> dict[str, Actor]:
     """
     actors: dict[str, Actor] = {}
     for entry in entries:
-        _note(actors, entry)
+        note(actors, entry)
     return actors
 
 
@@ -124,18 +127,23 @@ def unsigned(entries: Iterable[LedgerEntry]) -> Iterator[Unsigned]:
             continue
         first = not actors
         if first:
-            _note(actors, entry)
+            note(actors, entry)
         for each in (*waiting, entry):
             reason = _fault(actors, each)
             if reason:
                 yield Unsigned(index=each.index, reason=reason)
         waiting.clear()
         if not first:
-            _note(actors, entry)
+            note(actors, entry)
     yield from (Unsigned(index=each.index, reason="no actor was ever added") for each in waiting)
 
 
-def _note(actors: dict[str, Actor], entry: LedgerEntry) -> None:
+def note(actors: dict[str, Actor], entry: LedgerEntry) -> None:
+    """Take what ``entry`` says of an actor into ``actors``; other kinds say nothing of one.
+
+    Raises:
+        EvidenceError: a name is added twice, or one is revoked that was never added.
+    """
     name = str(entry.subject.get("name", ""))
     if entry.kind == "actor-added":
         if name in actors:

@@ -12,6 +12,7 @@ from sandbox.evidence.actors import unsigned
 from sandbox.evidence.checkpoint import Checkpoint
 from sandbox.evidence.entry import LedgerEntry, decode_entry
 from sandbox.evidence.keys import VerifierKey
+from sandbox.evidence.separation import breaches
 from sandbox.evidence.tiles import WIDTH, TileTree, leaf_hashes, read_bundle, width_at
 
 
@@ -38,7 +39,7 @@ def audit(folder: Path, head: Checkpoint, verifier: VerifierKey, *, actors: bool
     """Check entries, tiles of every level and root of the ledger in ``folder`` against its ``head``.
 
     ``verifier``: the ledger's, for the list of governing entries beside it. ``actors``: check too that each entry is
-    signed by an actor who had a role for it.
+    signed by an actor who had a role for it, and that acts of two people and releases were others' doing too.
     """
 
     def bad(problem: str, first_bad: int | None = None) -> LedgerReport:
@@ -90,6 +91,8 @@ def audit(folder: Path, head: Checkpoint, verifier: VerifierKey, *, actors: bool
             return bad(f"the file {governing.FILE} does not list the entries that say who may do what")
         for fault in unsigned(read) if actors else ():
             return bad(f"entry {fault.index} does not count as its actor's: {fault.reason}", fault.index)
+        for breach in breaches(read) if actors else ():
+            return bad(f"entry {breach.index} breaks the separation of duties: {breach.reason}", breach.index)
     except EvidenceError as error:
         return bad(str(error))
     return LedgerReport(held=True, size=head.size, root=head.root, clock_went_back=tuple(back))

@@ -22,6 +22,7 @@ from sandbox.evidence.entry import LedgerEntry, decode_entry
 from sandbox.evidence.keys import VerifierKey
 from sandbox.evidence.mix_arithmetic import mix_not_recomputed
 from sandbox.evidence.proof import verify_proof
+from sandbox.evidence.separation import breaches, duties
 from sandbox.evidence.statement import RESULT_OF_VERDICT, bare, open_statement
 from sandbox.evidence.stress_arithmetic import stress_contradictions
 from sandbox.evidence.strictjson import parse_canonical, parse_object
@@ -114,6 +115,23 @@ def _actors(evidence: Evidence) -> str:
         raise DossierError(f"ledger entry {fault.index} does not count as its actor's: {fault.reason}")
     names = sorted({entry.actor for entry in entries})
     return f"Each entry is signed by an actor with a role for it ({', '.join(names)})."
+
+
+def _separation(evidence: Evidence) -> str:
+    entries = [evidence.entries[index] for index in sorted(evidence.entries)]
+    for breach in breaches(entries):
+        raise DossierError(f"ledger entry {breach.index} breaks the separation of duties: {breach.reason}")
+    started = evidence.the("evaluation-started").index
+    rules = duties(entry for entry in entries if entry.index < started).two_people
+    if "policy.json" in evidence.files:
+        policy = parse_object(evidence.files["policy.json"], what="policy.json")
+        if rules != set(policy.get("two_people", ())):
+            raise DossierError("policy.json and the ledger name different acts that need two people")
+    return (
+        f"The policy leaves these acts to no single person: {', '.join(sorted(rules))}; each was proposed by another."
+        if rules
+        else "The policy asks for no second person; nobody approved a release of their own."
+    )
 
 
 def _order(evidence: Evidence) -> str:
@@ -309,6 +327,7 @@ CHECKS: tuple[tuple[str, Callable[[Evidence], str]], ...] = (
     ("checkpoint", _checkpoint),
     ("inclusion", _inclusion),
     ("actors", _actors),
+    ("separation of duties", _separation),
     ("order", _order),
     ("one story", _one_story),
     ("files", _files),

@@ -85,6 +85,9 @@ _verdict = _one_of("met", "not_met", "cannot_tell", "none")
 
 Role = Literal["operator", "custodian", "approver", "vendor", "regulator", "witness"]
 ROLES: tuple[Role, ...] = get_args(Role)
+TwoPeople = Literal["actor", "retire", "refresh", "policy"]
+"""What a policy may leave to no single person: see :mod:`sandbox.evidence.separation`."""
+TWO_PEOPLE: tuple[TwoPeople, ...] = get_args(TwoPeople)
 
 # What any entry may point at.
 REFERENCES: Mapping[str, FieldType] = {
@@ -131,7 +134,11 @@ def _kind(
 
 KINDS: Mapping[str, Kind] = {
     "workspace-created": _kind("workspace", subject={"workspace": _origin}),
-    "policy-adopted": _kind("policy", subject={"name": _name}),
+    "policy-adopted": _kind(
+        "policy",
+        subject={"name": _name},
+        detail={**dict.fromkeys(TWO_PEOPLE, _flag), "approvals": _count},
+    ),
     "holdout-locked": _kind(
         "holdout",
         "version",
@@ -220,7 +227,9 @@ KINDS: Mapping[str, Kind] = {
         "proposed",
         subject={
             "act": _digest,
-            "proposed": _one_of("actor-added", "actor-revoked", "holdout-retired"),
+            "proposed": _one_of(
+                "actor-added", "actor-revoked", "holdout-retired", "holdout-refreshed", "policy-adopted"
+            ),
             "name": _name,
         },
     ),
@@ -246,6 +255,15 @@ KINDS: Mapping[str, Kind] = {
     ),
     "claim-registered": _kind("protocol", "submission", "holdout", "claim", subject={"claim": _digest}),
     "holdout-retired": _kind("holdout", "version", "root", subject={"reason": _code}),
+    "holdout-refreshed": _kind(
+        "holdout",
+        "version",
+        "root",
+        "left",
+        "came",
+        subject={"pool": _digest, "left": _digest, "came": _digest},
+        detail=dict.fromkeys(("stayed", "left", "came", "reserve"), _count),
+    ),
     "holdout-drawn": _kind(
         "holdout", "evaluation", subject={"drawn": _digest}, detail={"cases": _count, "pool": _count}
     ),

@@ -31,7 +31,15 @@ from sandbox.evidence.tiles import WIDTH
 
 FILE = "governing"
 FORMAT = "proctor-governing/1"
-KINDS = ("actor-added", "actor-revoked", "act-proposed", "policy-adopted")
+KINDS = (
+    "actor-added",
+    "actor-revoked",
+    "act-proposed",
+    "policy-adopted",
+    "holdout-retired",
+    "holdout-refreshed",
+)
+"""What :mod:`sandbox.evidence.separation` folds: people, rules, proposals, and the acts that use them up."""
 _MARKS = tuple(canonical_json({"kind": kind})[1:-1] for kind in KINDS)
 
 

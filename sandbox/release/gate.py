@@ -37,6 +37,7 @@ from sandbox.release.selection import selection
 from sandbox.reuse.pool import draw
 from sandbox.reuse.uses import Use, retired, wear
 from sandbox.scoring.strata import protocol_levels
+from sandbox.two_people import govern
 from sandbox.workspace import Workspace, entry, open_ledger
 
 DRAWN = "drawn.json"
@@ -66,6 +67,7 @@ def check_before_run(
         if ledger.find(kind="evaluation-started", evaluation=evaluation):
             return
         ledger.require("evaluation-started")
+        govern(workspace, ledger)
         check_in_use(workspace, ledger, policy, locked, today=datetime.now(UTC).date())
         if not internal:
             check_versions(workspace, ledger, locked, policy.disclosure.minimum_difference)

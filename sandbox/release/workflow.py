@@ -22,6 +22,7 @@ from sandbox.release.draft import Draft, make_draft, read_request
 from sandbox.release.issued import TOLD, issued, issued_folder
 from sandbox.release.state import Decision, Standing, standing
 from sandbox.reuse.mechanisms import Mechanism
+from sandbox.two_people import govern
 from sandbox.workspace import Workspace, entry, open_ledger
 
 _FILES = (DOCUMENT, PAGE)
@@ -59,7 +60,7 @@ def request(
     with _alone(workspace), open_ledger(workspace) as ledger:
         ledger.require("release-requested")
         item = evaluations.find(workspace, identifier)
-        policy = load_policy(workspace.policy_path)
+        policy = govern(workspace, ledger)
         chosen = tuple(patterns or policy.release.fields)
         how: Mechanism = mechanism or policy.reuse.mechanism
         release = "r-" + digest([item.id, how, list(chosen)]).removeprefix("sha256:")[:16]
@@ -156,6 +157,7 @@ def issue(workspace: Workspace, identifier: str, destination: Path | None = None
             _whole(now)
             if now.state != "approved":
                 raise ReleaseRefusedError(_why_not(now))
+            govern(workspace, ledger)
             draft = _again(workspace, ledger, release)
             _still_holds(draft, now)
             draft.refuse_if_disclosive()

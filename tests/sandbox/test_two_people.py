@@ -1,5 +1,7 @@
 """Where the policy wants two people, one proposes, another confirms, and the ledger shows both."""
 
+import json
+
 import pytest
 import yaml
 
@@ -141,3 +143,36 @@ def test_without_the_rule_one_is_enough(site):
     site.policy_path.write_text(site.policy_path.read_text().replace("- actor\n", ""))
     assert main(ADD) == 0
     assert entries(site, "act-proposed") == []
+
+
+def test_the_rules_stand_in_the_ledger_and_are_entered_once(site):
+    assert main([*ADD, "--as", "ada"]) == 3
+    assert main(ADD) == 0
+    adopted = entries(site, "policy-adopted")
+    assert [each.detail["actor"] for each in adopted] == [False, True]
+    assert adopted[-1].detail["approvals"] == 2
+
+
+def test_a_rule_is_taken_away_by_two_and_until_then_nothing_is_done(site, capsys):
+    assert main([*ADD, "--as", "ada"]) == 3
+    assert main(ADD) == 0
+    site.policy_path.write_text(site.policy_path.read_text().replace("- actor\n", ""))
+    alone = ["actor", "add", "mallory", "--role", "approver"]
+    assert main(alone) == 3
+    assert "takes away two_people: actor" in capsys.readouterr().err
+    assert [main(["policy", "adopt"]), main(["policy", "adopt"])] == [3, 3]
+    assert main(alone) == 3
+    assert main(["policy", "adopt", "--as", "bea"]) == 0
+    assert main(alone) == 0
+    with open_ledger(site) as ledger:
+        assert ledger.verify_all().held
+
+
+def test_the_policy_is_shown_with_what_the_ledger_holds_of_it(site, capsys):
+    assert main(["policy", "show", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["adopted"], shown["two_people"]) == (False, ["actor", "retire"])
+    assert main(["policy", "adopt"]) == 0
+    capsys.readouterr()
+    assert main(["policy", "show"]) == 0
+    assert "in the ledger" in capsys.readouterr().out
