@@ -184,11 +184,13 @@ def _outline(item: Any, points: Floats) -> Outline:
 
 
 def _images(item: Any) -> set[str]:
+    """Images that an item names, anywhere below it; a segment of a segmentation is none."""
     return {
         str(reference.get("ReferencedSOPInstanceUID"))
         for child in _everything(item)
         if child.get("ValueType") == "IMAGE"
         for reference in child.get("ReferencedSOPSequence") or []
+        if str(reference.get("ReferencedSOPClassUID")) not in SOP_CLASSES["segmentation"]
     }
 
 

@@ -21,8 +21,7 @@ from holdout.outlines import Outline, box_of, filled, united
 from holdout.placed_mask import FoundMask
 from holdout.reference_forms import SOP_CLASSES, Roi, StructureSetForm
 
-_EXCLUSIVE = "CLOSEDPLANAR_XOR"
-_CLOSED = frozenset({"CLOSED_PLANAR", _EXCLUSIVE, "CLOSED_PLANAR_XOR"})
+_CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 _PLANES = 3
 """Decimals of a millimetre by which planes of contours are told apart."""
 

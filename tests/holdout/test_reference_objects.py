@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from holdout import ingest
+from holdout.boxes import true_boxes
 from holdout.errors import ReferenceStandardError
 from holdout.index import read_index
 from holdout.lock import lock, open_reference
@@ -210,3 +211,63 @@ def test_objects_that_contradict_are_named(folder):
 def test_declarations_that_cannot_be_meant(tmp_path, label, why):
     with pytest.raises(ReferenceStandardError, match=why):
         load(declare(tmp_path, f"x: {label}"), None)
+
+
+def test_every_other_form_goes_the_same_way(tmp_path):
+    from pydicom.sr.codedict import codes
+
+    from tests.holdout.test_reference_presentations import key_objects, presented
+    from tests.holdout.test_reference_reports import planar, region, report, sr
+
+    series = {name: made.ct_series(name, seed=number, slices=1) for number, name in enumerate(("P1", "P2"))}
+    (first,), (second,) = series.values()
+    square = [(3.0, 4.0), (9.0, 4.0), (9.0, 11.0), (3.0, 11.0), (3.0, 4.0)]
+    made.save_all(tmp_path / "data", [first, second])
+    made.save_all(
+        tmp_path / "data" / "objects",
+        [
+            report(
+                [first],
+                [planar(region(first, sr.GraphicTypeValues.POLYLINE, square), length=6.5, grade="G2")],
+            ),
+            made.structure_set(
+                [second],
+                {
+                    "lesion": [("CLOSED_PLANAR", made.in_patient(second, square[:-1]))],
+                    "spots": [("POINT", made.in_patient(second, [(5.5, 5.5)]))],
+                },
+            ),
+            presented(second, [("ONE", "POLYLINE", square)]),
+            key_objects([first], codes.DCM.OfInterest),
+        ],
+    )
+    path = declare(
+        tmp_path,
+        "nodule: {boxes: true, read: {form: report, absent: negative}}\n"
+        "  length: {number: true, read: {form: report, measurement: 'SCT:103339001', unit: mm}}\n"
+        "  high: {positive: [high], negative: [low], read: {form: report, evaluation: '99LOCAL:GRADE', "
+        "answers: {low: ['99LOCAL:G1'], high: ['99LOCAL:G2']}}}\n"
+        "  lesion: {mask: true, read: {form: structure_set, roi: {name: lesion}}}\n"
+        "  spots: {boxes: true, read: {form: structure_set, roi: {name: spots}}}\n"
+        "  drawn: {boxes: true, read: {form: presentation_state}}\n"
+        "  key: {read: {form: key_objects, title: 'DCM:113000', absent: negative}}",
+    )
+    found = load(path, index_of(tmp_path), source=tmp_path / "data")
+    one, two = (found.by_case[image.SOPInstanceUID] for image in (first, second))
+    box = '{"boxes":[[3.0,4.0,9.0,11.0]]}'
+    assert one.labels == {
+        "nodule": box, "length": "6.5", "high": "1", "lesion": None, "spots": None, "drawn": None, "key": "1"
+    }  # fmt: skip
+    mask = np.zeros((20, 24), dtype=bool)
+    mask[4:11, 3:9] = True
+    assert np.array_equal(mask_of(two, "lesion"), mask)
+    assert true_mask(two.labels["lesion"]).spacing == (0.8, 0.7)
+    assert {name: two.labels[name] for name in ("nodule", "length", "high", "drawn", "key")} == {
+        "nodule": '{"boxes":[]}', "length": None, "high": None, "drawn": box, "key": "0"
+    }  # fmt: skip
+    ((left, top, right, bottom),) = true_boxes(two.labels["spots"])
+    assert np.allclose((left, top, right, bottom), (5, 5, 6, 6), atol=1e-3)
+    assert found.binary == ("high", "key")
+    assert len(found.objects) == 4
+    # Without the folder nothing of them is truth, and nothing is read.
+    assert not any(truth.labelled for truth in load(path, index_of(tmp_path)).by_case.values())
