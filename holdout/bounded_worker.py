@@ -77,6 +77,7 @@ def serve(control_descriptor: int) -> None:
     try:
         function = pickle.loads(function_bytes)  # noqa: S301 - written by the parent, which this side trusts
     except Exception as error:
+        # Importing the function's module can raise anything; the parent says what, this process just ends.
         send_message(control, f"{type(error).__name__}: {error}"[:LONGEST_DETAIL].encode("utf-8", "replace"))
         return
     send_message(control, b"")
@@ -133,6 +134,7 @@ def _run_worker(
     except MemoryError:
         code = OUT_OF_MEMORY_EXIT
     except BaseException:
+        # Nothing may unwind into the forking process's frames, whose copy this process runs on.
         code = 1
     finally:
         os._exit(code)
@@ -187,6 +189,7 @@ def _attempt(function: Callable[[Any], Any], task: Any) -> tuple[bool, Any]:
     except MemoryError:
         return False, ("memory", "MemoryError")
     except BaseException as error:
+        # SystemExit too: what a parser of foreign bytes raises is that file's failure, never the worker's.
         return False, ("exception", _described(error))
 
 
@@ -194,6 +197,7 @@ def _described(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"[:LONGEST_DETAIL]
     except BaseException:
+        # An exception's own text is made by foreign code, which may raise as well.
         return type(error).__name__
 
 
@@ -203,6 +207,7 @@ def _send_results(channel: socket.socket, results: list[tuple[int, bool, Any]]) 
     except MemoryError:
         raise
     except Exception:
+        # Pickling runs the results' own code; the one that cannot be sent must not take the others with it.
         payload = pickle.dumps([_picklable(result) for result in results], protocol=5)
     send_message(channel, payload)
 
@@ -211,5 +216,6 @@ def _picklable(result: tuple[int, bool, Any]) -> tuple[int, bool, Any]:
     try:
         pickle.dumps(result, protocol=5)
     except Exception as error:
+        # As above: this is the one.
         return result[0], False, ("exception", f"the result cannot be sent back ({_described(error)})")
     return result

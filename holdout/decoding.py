@@ -242,6 +242,7 @@ def decoded_array(dataset: Any, syntax: str, *, index: int | None = None) -> tup
         except MemoryError:
             raise
         except Exception as error:
+            # Decoders of many makers raise whatever they like on broken pixels; the next one may do better.
             reasons.append(f"{plugin}: {type(error).__name__}")
         else:
             return array, plugin

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ import pyarrow as pa
 from holdout.bounded import BoundedPool, Failure
 from holdout.cases import group, known_cases
 from holdout.errors import PartitionError
+from holdout.new_folder import new_folder
 from holdout.partition import DEVELOPMENT
 from holdout.reference import ReferenceStandard
 from holdout.staging import (
@@ -98,9 +98,7 @@ def export_development(
     paths, hashes = chosen.column("path").to_pylist(), chosen.column("sha256").to_pylist()
     patients = chosen.column("patient_id").to_pylist()
     plan = ViewPlan(attributes=named, vocabulary=vocabulary(chosen, named, smallest_group=smallest_group))
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-    try:
+    with new_folder(destination) as building:
         (building / "cases").mkdir()
         tasks: list[StageTask] = []
         rows: dict[str, dict[str, str]] = {}
@@ -136,11 +134,6 @@ def export_development(
             writer.writerows(rows[name] for name in sorted(rows))
         text = README.format(attributes=", ".join(named) or "none")
         (building / "README.md").write_text(text, encoding="utf-8")
-        building.chmod(0o755)
-        building.rename(destination)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
     return DevelopmentExport(
         destination=destination,
         cases=len(rows),

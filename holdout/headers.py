@@ -290,6 +290,7 @@ def _data_set(
     except MemoryError:
         raise
     except Exception as error:
+        # Broken files make pydicom raise almost anything: a row says so, and the ingest goes on.
         if not has_prefix(buffer):
             raise _DefectError("not_dicom", "No DICM prefix, and the bytes are no data set.") from error
         status = "truncated" if odd.past_end or isinstance(error, EOFError) else "unreadable"

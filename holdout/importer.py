@@ -12,8 +12,6 @@ import datetime
 import hashlib
 import io
 import os
-import shutil
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -26,6 +24,7 @@ from holdout.dicom_writer import ImageDescription, NativePixels, age_string, wri
 from holdout.errors import MappingError
 from holdout.import_tables import ImportTask, WrittenImage, cell_text, write_tables
 from holdout.mapping import ImageMapping, Source, check_columns, load_mapping
+from holdout.new_folder import new_folder
 from holdout.uids import content_uid
 
 Progress = Callable[[int, int | None], None]
@@ -95,9 +94,7 @@ def import_folder(
     if destination.exists():
         raise MappingError(f"{destination}: exists already; choose a folder that does not")
     rows = _read_table(folder, mapping, mapping_path)[:limit]
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-    try:
+    with new_folder(destination) as building:
         defects: list[ImportDefect] = []
         tasks = list(_tasks(folder, mapping, rows, building, defects))
         imported: list[tuple[ImportTask, WrittenImage]] = []
@@ -128,11 +125,6 @@ def import_folder(
             raise MappingError(f"{folder}: none of {len(rows)} images could be imported{first}")
         imported.sort(key=lambda pair: pair[0].line)
         labels = write_tables(mapping, imported, building, folder)
-        building.chmod(0o755)
-        building.rename(destination)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
     return ImportSummary(
         name=mapping.name,
         destination=destination,

@@ -89,10 +89,11 @@ class Selection:
         if not self.problems:
             return
         sentences = "; ".join(problem.sentence for problem in self.problems[:SHOWN])
-        more = len(self.problems) - SHOWN
+        count = len(self.problems)
+        counted = f"{count} problems, the first {SHOWN}: " if count > SHOWN else ""
         codes = ", ".join(sorted({problem.code for problem in self.problems}))
         raise LockRefusedError(
-            f"{sentences}{f'; and {more} more problems' if more > 0 else ''}. Correct them, or exclude the "
+            f"{counted}{sentences}. Correct them, or exclude the "
             f"files by code ({codes}) or by path, with a reason",
             self.problems,
         )

@@ -10,8 +10,6 @@ import contextlib
 import hashlib
 import io
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -35,12 +33,14 @@ from holdout.locked import (
     open_locked,
     open_reference,
 )
+from holdout.new_folder import new_folder
 from holdout.reference import ReferenceStandard
 
 __all__ = ["LockedHoldout", "lock", "open_locked", "open_reference"]
 
 Progress = Callable[[int, int | None], None]
 SHORTEST_KEY = 32
+_SITE = "_site."
 
 
 def lock(
@@ -83,35 +83,84 @@ def lock(
             ingest, two patients in a case, or no case left.
         ReferenceStandardError: the reference standard contradicts itself.
     """
-    if destination.exists():
-        raise LockRefusedError(f"{destination}: exists already; a locked hold-out is never overwritten")
-    if len(dataset_key) < SHORTEST_KEY:
-        raise LockRefusedError(
-            f"the dataset key has {len(dataset_key)} bytes; at least {SHORTEST_KEY} are needed"
-        )
+    _check_place_and_key(destination, dataset_key)
     reference.check()
-    site_columns = {f"_site.{column}": pa.array(list(values)) for column, values in (site or {}).items()}
-    for column, values in site_columns.items():
-        index = index.append_column(column, values)
 
     def leaks_of(table: pa.Table, parts: Sequence[str]) -> Sequence[Leak]:
         return find_leaks(table, source, parts=parts, declared=declared, progress=progress)
 
+    index = _with_site(index, site or {})
     selection = select(
         index, parts=parts, exclusions=exclusions, objects=reference.objects, leaks_of=leaks_of
     )
     selection.check()
     selection = _labelled(selection, reference)
     groups = group(selection.kept, reference.unit)
-    cases = case_table(
-        selection.kept,
-        groups,
-        dataset_key=dataset_key,
-        site={column[6:]: selection.kept.column(column).to_pylist() for column in site_columns},
-    )
-    entries, size = _hash_images(source, selection.kept, progress)
+    kept, kept_site = _apart_from_site(selection.kept)
+    cases = case_table(kept, groups, dataset_key=dataset_key, site=kept_site)
+    images = _hash_images(source, kept, progress)
     truths = _truths(reference, groups, dataset_key)
-    statement = rfc8785.dumps(
+    notes = [*selection.notes, *_incomplete(index, selection, reference.unit), *reference.notes]
+    covered = {
+        "statement.json": _statement(name, version, reference, notes, cases, images),
+        "cases.parquet": _parquet(cases),
+        "index.parquet": _parquet(kept),
+        "commitments.jsonl": sealing.commitments(truths, reference_key),
+        "flow.jsonl": _flow(selection.excluded),
+    }
+    entries = [*images, *_entries(covered)]
+    binding = sealing.Binding(name=name, version=version, root=manifest.root(entries))
+    sealed = sealing.seal(truths, reference_key, binding)
+    record = LockRecord(
+        root=binding.root, source=str(source.resolve()), sealed_sha256=hashlib.sha256(sealed).hexdigest()
+    )
+    if protect_source:
+        _protect(source, kept.column("path").to_pylist())
+    _publish(
+        destination,
+        {
+            **covered,
+            manifest.FILE_NAME: manifest.encode(entries),
+            SEALED_FILE: sealed,
+            LOCK_FILE: record.encode(),
+        },
+    )
+    return open_locked(destination)
+
+
+def _check_place_and_key(destination: Path, dataset_key: bytes) -> None:
+    if destination.exists():
+        raise LockRefusedError(f"{destination}: exists already; a locked hold-out is never overwritten")
+    if len(dataset_key) < SHORTEST_KEY:
+        raise LockRefusedError(
+            f"the dataset key has {len(dataset_key)} bytes; at least {SHORTEST_KEY} are needed"
+        )
+
+
+def _with_site(index: pa.Table, site: Mapping[str, Sequence[str]]) -> pa.Table:
+    """Add the site's own columns to the index, so that they are selected and sorted with its rows."""
+    for column, values in site.items():
+        index = index.append_column(f"{_SITE}{column}", pa.array(list(values)))
+    return index
+
+
+def _apart_from_site(table: pa.Table) -> tuple[pa.Table, dict[str, list[str]]]:
+    """Undo ``_with_site``: the index, and the site's columns."""
+    columns = [column for column in table.column_names if column.startswith(_SITE)]
+    site = {column.removeprefix(_SITE): table.column(column).to_pylist() for column in columns}
+    return table.drop_columns(columns), site
+
+
+def _statement(
+    name: str,
+    version: str,
+    reference: ReferenceStandard,
+    notes: Sequence[str],
+    cases: pa.Table,
+    images: Sequence[manifest.Entry],
+) -> bytes:
+    """Bytes of statement.json: what the hold-out says of itself."""
+    return rfc8785.dumps(
         {
             "format": STATEMENT_FORMAT,
             "name": name,
@@ -119,50 +168,28 @@ def lock(
             "unit": reference.unit,
             "labels": list(reference.labels),
             "binary": list(reference.binary),
-            "notes": [
-                *selection.notes,
-                *_incomplete(index, selection, reference.unit),
-                *reference.notes,
-            ],
+            "notes": list(notes),
             "counts": {
                 "cases": cases.num_rows,
                 "patients": len(set(cases.column("patient_key").to_pylist())),
-                "instances": selection.kept.num_rows,
-                "bytes": size,
+                "instances": len(images),
+                "bytes": sum(entry.size for entry in images),
             },
         }
     )
-    content = {
-        "statement.json": statement,
-        "cases.parquet": _parquet(cases),
-        "index.parquet": _parquet(selection.kept.drop_columns(list(site_columns))),
-        "commitments.jsonl": sealing.commitments(truths, reference_key),
-        "flow.jsonl": _flow(selection.excluded),
-    }
-    entries += [
+
+
+def _entries(covered: Mapping[str, bytes]) -> list[manifest.Entry]:
+    """Manifest entries of the lock's own files."""
+    return [
         manifest.Entry(
             path=manifest.LOCK_PREFIX + file,
             role=COVERED[file],
             size=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
         )
-        for file, data in content.items()
+        for file, data in covered.items()
     ]
-    root = manifest.root(entries)
-    binding = sealing.Binding(name=name, version=version, root=root)
-    sealed = sealing.seal(truths, reference_key, binding)
-    record = LockRecord(
-        root=root, source=str(source.resolve()), sealed_sha256=hashlib.sha256(sealed).hexdigest()
-    )
-    content |= {
-        manifest.FILE_NAME: manifest.encode(entries),
-        SEALED_FILE: sealed,
-        LOCK_FILE: record.encode(),
-    }
-    if protect_source:
-        _protect(source, selection.kept.column("path").to_pylist())
-    _publish(destination, content)
-    return open_locked(destination)
 
 
 def _labelled(selection: Selection, reference: ReferenceStandard) -> Selection:
@@ -198,7 +225,7 @@ def _incomplete(index: pa.Table, selection: Selection, unit: Unit) -> list[str]:
     ]
 
 
-def _hash_images(source: Path, kept: pa.Table, progress: Progress | None) -> tuple[list[manifest.Entry], int]:
+def _hash_images(source: Path, kept: pa.Table, progress: Progress | None) -> list[manifest.Entry]:
     """Manifest entries of the images, read anew: an index may be older than its files."""
     paths = kept.column("path").to_pylist()
     expected = kept.column("sha256").to_pylist()
@@ -221,7 +248,7 @@ def _hash_images(source: Path, kept: pa.Table, progress: Progress | None) -> tup
         raise LockRefusedError(
             f"{len(changed)} files are not what was ingested (first: {changed[0]}); ingest the folder again"
         )
-    return entries, sum(entry.size for entry in entries)
+    return entries
 
 
 def _truths(reference: ReferenceStandard, groups: CaseGroups, dataset_key: bytes) -> dict[str, sealing.Truth]:
@@ -267,29 +294,10 @@ def _protect(source: Path, paths: Sequence[str]) -> None:
 
 
 def _publish(destination: Path, content: Mapping[str, bytes]) -> None:
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-    try:
+    with new_folder(destination, mode=0o555) as building:
         for file, data in content.items():
             with (building / file).open("wb") as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
             (building / file).chmod(0o444)
-        _sync(building)
-        building.chmod(0o555)
-        building.rename(destination)
-        _sync(destination.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            building.chmod(0o700)
-        shutil.rmtree(building, ignore_errors=True)
-        raise
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -73,7 +73,10 @@ def _raw_values(dataset: Dataset, wanted: Collection[int]) -> Values:
         values.pop(tag, None)
         try:
             measures = dataset[tag].value[0][PIXEL_MEASURES].value[0]
-        except Exception:  # noqa: S112 - a broken sequence makes pydicom raise almost anything
+        except MemoryError:
+            raise
+        except Exception:  # noqa: S112
+            # Broken sequences make pydicom raise almost anything; without groups the row is still sound.
             continue
         for measure in MEASURES - values.keys():
             _keep(values, measures, measure)
@@ -119,6 +122,9 @@ def _pixel_element(stream: BinaryIO, *, implicit: bool, big_endian: bool) -> Pix
 
     try:
         list(data_element_generator(stream, implicit, not big_endian, stop_when=stop))
+    except MemoryError:
+        raise
     except Exception:
+        # Broken elements make pydicom raise almost anything; then there is no pixel data element to be found.
         return None
     return found[0] if found else None

@@ -21,8 +21,6 @@ from __future__ import annotations
 
 import csv
 import datetime
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -34,6 +32,7 @@ from numpy.typing import NDArray
 from holdout.dicom_writer import ImageDescription, NativePixels, age_string, write_image
 from holdout.errors import HoldoutError
 from holdout.import_tables import declare_reference, declare_site, write_csv
+from holdout.new_folder import new_folder
 from holdout.uids import content_uid
 
 SIDE = 128
@@ -125,9 +124,7 @@ def generate(
         raise HoldoutError(f"{destination}: exists already; choose a folder that does not")
     if patients < 10:
         raise HoldoutError(f"{patients} patients cannot show what is planted; at least 10 are needed")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-    try:
+    with new_folder(destination) as building:
         design = _design(patients, np.random.default_rng([seed, 1]))
         rows = []
         total = len(design.patient)
@@ -139,11 +136,6 @@ def generate(
             if progress is not None:
                 progress(len(rows), total)
         _write_tables(building, rows, patients, seed)
-        building.chmod(0o755)
-        building.rename(destination)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
     return SyntheticSummary(
         destination=destination,
         patients=patients,

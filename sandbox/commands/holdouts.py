@@ -186,9 +186,9 @@ def lock(
 ) -> None:
     """Lock a hold-out: fix every file by hash, seal the reference standard, enter the root into the ledger.
 
-    Defective files, duplicates, leaks between parts and conflicting labels refuse the lock and are named: the first
-    few, or with --json all of them with every file. Take files out with --exclude, which needs a reason; what was
-    left out stays in the participant flow. Conflicting labels are mended in the table of the reference standard.
+    Defective files, duplicates, leaks between parts and conflicting labels refuse the lock and are counted; the first
+    few are named, with --json all of them with every file. Take files out with --exclude, which needs a reason; what
+    was left out stays in the participant flow. Conflicting labels are mended in the table of the reference standard.
 
     The same command again gives the same version; changed data or exclusions give the next one.
 
@@ -220,7 +220,8 @@ def lock(
             progress=console.progress,
         )
     except (LockRefusedError, ReferenceStandardError) as refused:
-        console.result(_refusal(name, refused), lambda: None)
+        problems = len(refused.problems)
+        console.result(_refusal(name, refused), lambda: _point_to_all(name, problems))
         raise
     found = lock_notes(workspace, locked)
     data = {
@@ -253,6 +254,13 @@ def _refusal(name: str, refused: LockRefusedError | ReferenceStandardError) -> d
         for problem in refused.problems
     ]
     return {"name": name, "locked": False, "problem": str(refused), "problems": problems}
+
+
+def _point_to_all(name: str, problems: int) -> None:
+    if problems > 1:
+        console.message(
+            f"All {problems} problems, each with its files: proctor --json holdout lock {name} with the same options."
+        )
 
 
 @holdout_app.command("show")

@@ -206,7 +206,7 @@ def test_a_refused_lock_tells_every_problem_to_a_machine(data, proctor, capsys):
     code, out, err = proctor("holdout", "lock", "cxr")
     assert code == 3
     assert out["locked"] is False
-    assert "and 9 more problems" in err
+    assert "14 problems, the first 5" in err
     assert out["problem"] in err.replace("\n", " ")
     by_code = {item["code"]: 0 for item in out["problems"]}
     for item in out["problems"]:
@@ -215,6 +215,8 @@ def test_a_refused_lock_tells_every_problem_to_a_machine(data, proctor, capsys):
     assert by_code == {"repeated_sop_instance_uid": 7, "byte_equal": 7}
     assert main(["-q", "holdout", "lock", "cxr"]) == 3
     assert capsys.readouterr().out == ""
+    assert main(["holdout", "lock", "cxr"]) == 3
+    assert "All 14 problems, each with its files: proctor --json holdout lock cxr" in capsys.readouterr().err
 
 
 def test_a_contradicting_reference_standard_tells_every_conflict_to_a_machine(data, proctor):
