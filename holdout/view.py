@@ -188,7 +188,7 @@ def build(
         (
             bytes(128),
             b"DICM",
-            _file_meta(sop_class, instance, syntax),
+            file_meta(sop_class, instance, syntax),
             *(written[tag] for tag in sorted(written)),
             pixels,
         )
@@ -242,7 +242,8 @@ def _handling(plan: ViewPlan) -> dict[int, bytes]:
     }
 
 
-def _file_meta(sop_class: str, instance: str, syntax: str) -> bytes:
+def file_meta(sop_class: str, instance: str, syntax: str) -> bytes:
+    """Write the file meta information (PS3.10 section 7.1) of an object."""
     body = (
         element(0x00020001, "OB", b"\0\1")
         + element(0x00020002, "UI", sop_class.encode("ascii"))

@@ -15,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from pydicom import uid as uids
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.encoders.base import get_encoder
+from pydicom.tag import Tag
 
 from sandbox.stress.case import Image, set_stored, stored_range, stored_values
 from sandbox.stress.errors import NotApplicableError
+from sandbox.stress.undecoded import has, number_of, set_number, set_text
 
 NATIVE = frozenset(
     {
@@ -36,6 +40,7 @@ NOT_AVAILABLE: dict[str, str] = {
 }
 """Transfer syntaxes that Proctor reads and cannot write, with the reason."""
 
+_PIXEL_DATA = Tag("PixelData")
 _METHODS = {
     str(uids.JPEGBaseline8Bit): "ISO_10918_1",
     str(uids.JPEGLSNearLossless): "ISO_14495_1",
@@ -54,20 +59,19 @@ def encode(image: Image, syntax: str, *, quality: float = 0.0) -> None:
         NotApplicableError: the image is of a form that the transfer syntax cannot carry.
     """
     array = stored_values(image)
-    native(image, array)
     if syntax in NATIVE:
+        native(image, array)
         if syntax == str(uids.ExplicitVRBigEndian) and array.dtype.itemsize > 1:
             # pydicom writes OW as it is given, so the words are swapped here.
             image.dataset.PixelData = array.astype(array.dtype.newbyteorder(">")).tobytes()
         image.syntax = syntax
         return
     dataset = image.dataset
+    _describe(image, array)
     frame_encoder = _frame_encoder(image, syntax, quality)
     streams = [frame_encoder(np.ascontiguousarray(frame)) for frame in array]
     uncompressed = array.nbytes
-    dataset.PixelData = encapsulate(streams)
-    dataset["PixelData"].VR = "OB"
-    dataset["PixelData"].is_undefined_length = True
+    _put_pixel_data(dataset, encapsulate(streams), array.dtype.itemsize * 8, True)
     image.syntax = syntax
     if syntax in _METHODS:
         dataset.LossyImageCompression = "01"
@@ -83,36 +87,50 @@ def encode(image: Image, syntax: str, *, quality: float = 0.0) -> None:
 
 def native(image: Image, array: IntegerArray) -> None:
     """Put uncompressed pixels into the dataset, and the attributes that say how they lie there."""
+    _describe(image, array)
+    content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    _put_pixel_data(image.dataset, content + b"\0" * (len(content) % 2), array.dtype.itemsize * 8, False)
+    image.syntax = str(uids.ExplicitVRLittleEndian)
+
+
+def _describe(image: Image, array: IntegerArray) -> None:
+    """Set the attributes that say how pixels lie in the file, as they do uncompressed."""
     dataset = image.dataset
     set_stored(image, array)
     samples = 3 if array.ndim == 4 else 1
-    dataset.SamplesPerPixel = samples
+    set_number(dataset, "SamplesPerPixel", samples)
     bits = array.dtype.itemsize * 8
     if samples == 3:
-        dataset.PhotometricInterpretation = "RGB"
-        dataset.PlanarConfiguration = 0
-        dataset.PixelRepresentation = 0
-        dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = bits, bits, bits - 1
+        set_text(dataset, "PhotometricInterpretation", "RGB")
+        numbers = {
+            "PlanarConfiguration": 0,
+            "PixelRepresentation": 0,
+            "BitsStored": bits,
+            "HighBit": bits - 1,
+        }
+        for keyword, value in numbers.items():
+            set_number(dataset, keyword, value)
         for colour in ("Red", "Green", "Blue"):
             for part in ("Descriptor", "Data"):
                 dataset.pop(f"{colour}PaletteColorLookupTable{part}", None)
-    elif "PlanarConfiguration" in dataset:
+    elif has(dataset, "PlanarConfiguration"):
         del dataset.PlanarConfiguration
-    dataset.BitsAllocated = bits
-    content = array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    dataset.PixelData = content + b"\0" * (len(content) % 2)
-    dataset["PixelData"].VR = "OW" if bits > 8 else "OB"
-    dataset["PixelData"].is_undefined_length = False
+    set_number(dataset, "BitsAllocated", bits)
     for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
         dataset.pop(keyword, None)
-    image.syntax = str(uids.ExplicitVRLittleEndian)
+
+
+def _put_pixel_data(dataset: Dataset, content: bytes, bits: int, encapsulated: bool) -> None:
+    element = DataElement(_PIXEL_DATA, "OW" if bits > 8 and not encapsulated else "OB", content)
+    element.is_undefined_length = encapsulated
+    dataset[_PIXEL_DATA] = element
 
 
 def _frame_encoder(image: Image, syntax: str, quality: float) -> Callable[[IntegerArray], bytes]:
     dataset = image.dataset
     colour = image.colour
     low, _ = stored_range(dataset)
-    bits = int(dataset.BitsStored)
+    bits = number_of(dataset, "BitsStored")
     if syntax == str(uids.RLELossless):
         encoder = get_encoder(uids.RLELossless)
         return lambda frame: bytes(
@@ -121,10 +139,10 @@ def _frame_encoder(image: Image, syntax: str, quality: float) -> Callable[[Integ
     if syntax in (str(uids.JPEGLossless), str(uids.JPEGLosslessSV1)):
         return lambda frame: _gdcm(frame, syntax, bits, int(dataset.PixelRepresentation), colour)
     if syntax == str(uids.JPEGBaseline8Bit):
-        if dataset.BitsAllocated != 8 or (low < 0):
+        if number_of(dataset, "BitsAllocated") != 8 or low < 0:
             raise NotApplicableError("JPEG baseline holds 8-bit pixels only")
         if colour:
-            dataset.PhotometricInterpretation = "YBR_FULL_422"
+            set_text(dataset, "PhotometricInterpretation", "YBR_FULL_422")
         return lambda frame: _jpeg(frame, int(quality))
     if syntax in (str(uids.JPEGLSLossless), str(uids.JPEGLSNearLossless)):
         import jpeg_ls  # type: ignore[import-untyped]
@@ -149,7 +167,7 @@ def _frame_encoder(image: Image, syntax: str, quality: float) -> Callable[[Integ
     if syntax in (str(uids.JPEG2000Lossless), str(uids.JPEG2000)):
         lossy = syntax == str(uids.JPEG2000)
         if colour:
-            dataset.PhotometricInterpretation = "YBR_ICT" if lossy else "YBR_RCT"
+            set_text(dataset, "PhotometricInterpretation", "YBR_ICT" if lossy else "YBR_RCT")
         ratios = [float(quality)] if lossy else None
         return lambda frame: _jpeg_2000(frame, bits, colour, ratios)
     raise NotApplicableError("there is no encoder for this transfer syntax")

@@ -10,11 +10,12 @@ import hashlib
 
 import numpy as np
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import UID
 
 from holdout.uids import keyed_token, keyed_uid
 from sandbox.stress.case import OpenCase
+from sandbox.stress.undecoded import has, set_text, set_text_at, text_at, text_of
 
 _OF_THE_STANDARD = "1.2.840.10008."
 _OWN = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID")
@@ -34,36 +35,51 @@ def new_identity(case: OpenCase, key: bytes, parts: tuple[str, ...]) -> str:
 
     Returns the new pseudonym.
     """
-    known: dict[str, UID] = {}
+    known: dict[str, str] = {}
+    fresh: set[str] = set()
     for number, image in enumerate(case.images):
         for keyword in _OWN:
-            old = str(image.dataset.get(keyword) or "")
-            if old:
+            if old := text_of(image.dataset, keyword):
                 # A duplicated slice is another instance of the same image.
                 place = str(number) if keyword == "SOPInstanceUID" else ""
-                known[old] = UID(keyed_uid(key, *parts, keyword, old, place))
-                image.dataset[keyword].value = known[old]
+                known[old] = keyed_uid(key, *parts, keyword, old, place)
+                fresh.add(known[old])
+                set_text(image.dataset, keyword, known[old])
     pseudonym = keyed_token(key, *parts, "pseudonym")
     for image in case.images:
-        _replace_references(image.dataset, known, key, parts)
+        _replace_references(image.dataset, known, fresh, key, parts)
         for keyword in ("PatientID", "PatientName"):
-            if keyword in image.dataset:
-                setattr(image.dataset, keyword, pseudonym)
+            if has(image.dataset, keyword):
+                set_text(image.dataset, keyword, pseudonym)
     return pseudonym
 
 
-def _replace_references(dataset: Dataset, known: dict[str, UID], key: bytes, parts: tuple[str, ...]) -> None:
-    fresh = set(known.values())
+def _replace_references(
+    dataset: Dataset, known: dict[str, str], fresh: set[str], key: bytes, parts: tuple[str, ...]
+) -> None:
     # Elements that nobody touched stay undecoded: decoding all of them costs more than the pixels do.
     for tag in list(dataset.keys()):
-        raw = dataset.get_item(tag)
-        vr = raw.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
+        element = dataset.get_item(tag)
+        vr = element.VR or (dictionary_VR(tag) if dictionary_has_tag(tag) else "UN")
         if vr == "SQ":
+            if isinstance(element, RawDataElement) and _without_uids(element):
+                continue
             for item in dataset[tag].value or ():
-                _replace_references(item, known, key, parts)
-        elif vr == "UI" and isinstance(value := dataset[tag].value, str):
-            if value in known:
-                dataset[tag].value = known[value]
-            elif value and not value.startswith(_OF_THE_STANDARD) and value not in fresh:
-                # An instance outside the case, or one that a conversion left behind: it would tell the clean case.
-                dataset[tag].value = UID(keyed_uid(key, *parts, "reference", value))
+                _replace_references(item, known, fresh, key, parts)
+        elif vr == "UI" and (text := text_at(dataset, tag)):
+            changed = "\\".join(_replaced(value, known, fresh, key, parts) for value in text.split("\\"))
+            set_text_at(dataset, tag, "UI", changed)
+
+
+def _without_uids(sequence: RawDataElement) -> bool:
+    """Whether an undecoded sequence holds no element of VR UI; in implicit VR that does not show."""
+    return not sequence.is_implicit_VR and b"UI" not in (sequence.value or b"")
+
+
+def _replaced(uid: str, known: dict[str, str], fresh: set[str], key: bytes, parts: tuple[str, ...]) -> str:
+    if uid in known:
+        return known[uid]
+    if not uid or uid.startswith(_OF_THE_STANDARD) or uid in fresh:
+        return uid
+    # An instance outside the case, or one that a conversion left behind: it would tell the clean case.
+    return keyed_uid(key, *parts, "reference", uid)

@@ -10,24 +10,21 @@ Equal (case, perturbation, severity, seed, key, library versions) give equal byt
 
 from __future__ import annotations
 
-import io
 import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.dataset import FileMetaDataset
-from pydicom.filewriter import dcmwrite
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import ExplicitVRLittleEndian
 
-from holdout.dicom_writer import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
-from sandbox.stress.case import Image, OpenCase, read_image
+from sandbox.stress.case import OpenCase, read_image
 from sandbox.stress.encoders import encode
 from sandbox.stress.errors import NotApplicableError, UnknownPerturbationError
 from sandbox.stress.identity import new_identity, random_numbers
 from sandbox.stress.perturbation import Perturbation
 from sandbox.stress.registry import find
+from sandbox.stress.writing import written
 
 _STALE_WITH_PIXELS = ("SmallestImagePixelValue", "LargestImagePixelValue", "IconImageSequence")
 
@@ -202,26 +199,3 @@ def perturbed_files(
         clipped=sum(image.clipped for image in opened.images),
         pseudonym=pseudonym,
     )
-
-
-def written(image: Image) -> bytes:
-    """Write one image as a DICOM file (PS3.10) in its transfer syntax."""
-    dataset = image.dataset
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID") or UID("1.2.840.10008.5.1.4.1.1.7")
-    meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID") or UID("2.25.1")
-    meta.TransferSyntaxUID = UID(image.encode_as or image.syntax)
-    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    meta.ImplementationVersionName = IMPLEMENTATION_VERSION
-    dataset.file_meta = meta
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _write(buffer, image)
-    content = buffer.getvalue()
-    return image.finish(content) if image.finish is not None else content
-
-
-def _write(buffer: io.BytesIO, image: Image) -> None:
-    image.dataset.preamble = bytes(128)
-    dcmwrite(buffer, image.dataset, enforce_file_format=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sandbox.stress.errors import NotApplicableError
-from sandbox.stress.volume import Volume
+from sandbox.stress.volume import Volume, thinned
 
 _FOREGROUND = 0.15
 """Share of the 99th percentile above which a pixel counts as signal."""
@@ -17,7 +17,7 @@ def signal_level(volume: Volume) -> float:
     Raises:
         NotApplicableError: there is no signal.
     """
-    values = volume.values[..., ::2, ::2] if not volume.colour else volume.values[:, ::2, ::2]
+    values = thinned(volume.values)
     top = float(np.percentile(values, 99))
     signal = values[values > _FOREGROUND * top]
     if top <= 0 or not signal.size:

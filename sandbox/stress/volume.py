@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 
 from sandbox.stress.case import Image, OpenCase, set_stored, stored_range, stored_values
 from sandbox.stress.errors import NotApplicableError
+from sandbox.stress.undecoded import has, number_of, text_of
 
 FloatArray = NDArray[Any]
 BoolArray = NDArray[np.bool_]
@@ -26,6 +27,9 @@ BoolArray = NDArray[np.bool_]
 AIR = -1000.0
 OUTSIDE_FIELD = -1200.0
 """Hounsfield units below which no matter is: scanners mark the outside of the round field so (-2000, -3024)."""
+
+
+_ENOUGH = 128
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,9 +82,9 @@ class Volume:
 
     def content_range(self) -> tuple[float, float]:
         """1st and 99th percentile of what is not padding: the grey levels in use."""
-        values = self.values[..., ::2, ::2] if self.values.ndim == 3 else self.values[:, ::2, ::2]
+        values = thinned(self.values)
         if self.padding is not None and not self.colour:
-            kept = values[~self.padding[..., ::2, ::2]]
+            kept = values[~thinned(self.padding)]
             values = kept if kept.size else values
         low, high = np.percentile(values, (1, 99))
         if high <= low:
@@ -90,12 +94,18 @@ class Volume:
         return float(low), float(high)
 
 
+def thinned(values: NDArray[Any]) -> NDArray[Any]:
+    """Every n-th row and column of each frame, at least ``_ENOUGH`` of either: enough for percentiles."""
+    return values[:, :: max(values.shape[1] // _ENOUGH, 1), :: max(values.shape[2] // _ENOUGH, 1)]
+
+
 def volumes(case: OpenCase) -> Iterator[Volume]:
     """Give the frames of each series and matrix size as a volume; a change must be followed by ``put_back``."""
     groups: dict[tuple[Any, ...], list[Image]] = {}
     for image in case.images:
         dataset = image.dataset
-        key = (dataset.get("SeriesInstanceUID"), dataset.Rows, dataset.Columns, image.colour)
+        size = number_of(dataset, "Rows"), number_of(dataset, "Columns")
+        key = (text_of(dataset, "SeriesInstanceUID"), size, image.colour)
         groups.setdefault(key, []).append(image)
     for images in groups.values():
         yield _volume(in_spatial_order(images))
@@ -139,8 +149,8 @@ def rescale(dataset: Dataset, frames: int) -> tuple[NDArray[np.float64], NDArray
     slopes, intercepts = np.ones(frames), np.zeros(frames)
     if dataset.get("ModalityLUTSequence"):
         return slopes, intercepts
-    slopes[:] = float(dataset.get("RescaleSlope") or 1) or 1.0
-    intercepts[:] = float(dataset.get("RescaleIntercept") or 0)
+    slopes[:] = float(text_of(dataset, "RescaleSlope") or 1) or 1.0
+    intercepts[:] = float(text_of(dataset, "RescaleIntercept") or 0)
     shared = dataset.get("SharedFunctionalGroupsSequence") or []
     each = dataset.get("PerFrameFunctionalGroupsSequence") or []
     for items, whole in ((shared, True), (each, False)):
@@ -228,8 +238,10 @@ def _measures(dataset: Dataset) -> list[Dataset]:
 
 
 def _padding(image: Image) -> BoolArray | None:
+    if not has(image.dataset, "PixelPaddingValue") or image.colour:
+        return None
     value = image.dataset.get("PixelPaddingValue")
-    if value is None or image.colour or isinstance(value, bytes):
+    if value is None or isinstance(value, bytes):
         return None
     limit = image.dataset.get("PixelPaddingRangeLimit")
     ends = sorted((int(value), int(value if limit is None or isinstance(limit, bytes) else limit)))

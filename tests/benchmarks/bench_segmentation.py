@@ -1,15 +1,19 @@
-"""HD95, ASSD and NSD of one object in 512 x 512 x 300, against DeepMind's surface-distance.
+"""HD95, ASSD and NSD of one object in 512 x 512 x 300, against MONAI and DeepMind's surface-distance.
 
-Run: ``python tests/benchmarks/bench_segmentation.py [PYTHON]``. PYTHON is the interpreter of an environment that has
-the peer (``pip install surface-distance numpy scipy``); without it only the product is timed. Each runs in a process
-of its own on the same files; times are of the processor, memory is what the peak grew by after the masks were read.
-The peer's wheel 0.1 uses names that NumPy 2 removed; they are put back for it. Its family of distances is another one
-(surface elements weighed by area), so that its values differ by design; distance transforms check the product's.
+Run: ``python tests/benchmarks/bench_segmentation.py [--peers PYTHON] [--peers-path FOLDER]``. PYTHON is an interpreter
+that has (some of) the peers, FOLDER goes into its PYTHONPATH; ``bench_stress.py`` tells how to install MONAI with
+Debian's PyTorch, and ``surface-distance`` comes with ``pip install --target peers surface-distance``. What is absent is
+said in its line. Each runs in a process of its own on the same files; times are of the processor, memory is what the
+peak grew by after the masks were read. MONAI measures the same distances between voxel borders, and its values must
+agree. surface-distance weighs surface elements by area, so that its values differ by design; its wheel 0.1 uses names
+that NumPy 2 removed, which are put back for it. Distance transforms check the product's values.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,7 +41,7 @@ found = score_masks(reference, answer, {spacing}, tolerance={tolerance})
 seconds = time.process_time() - started
 print(json.dumps([seconds, peak() - before, found.hd95, found.assd, found.nsd]))
 """
-PEER = """
+SURFACE_DISTANCE = """
 np.Inf, np.NaN = np.inf, np.nan
 import surface_distance as peer
 before, started = peak(), time.process_time()
@@ -48,6 +52,20 @@ nsd = float(peer.compute_surface_dice_at_tolerance(distances, {tolerance}))
 seconds = time.process_time() - started
 print(json.dumps([seconds, peak() - before, float(hd95), assd, nsd]))
 """
+MONAI = """
+import torch
+from monai import metrics
+torch.set_num_threads(1)
+pair = [torch.from_numpy(mask)[None, None] for mask in (answer, reference)]
+before, started = peak(), time.process_time()
+given = dict(include_background=True, spacing={spacing})
+hd95 = metrics.compute_hausdorff_distance(*pair, percentile=95, **given)
+assd = metrics.compute_average_surface_distance(*pair, symmetric=True, **given)
+nsd = metrics.compute_surface_dice(*pair, class_thresholds=[{tolerance}], **given)
+seconds = time.process_time() - started
+print(json.dumps([seconds, peak() - before, float(hd95), float(assd), float(nsd)]))
+"""
+PEERS = {"MONAI": MONAI, "surface-distance": SURFACE_DISTANCE}
 
 
 def write_masks(folder: Path) -> tuple[str, str]:
@@ -69,10 +87,20 @@ def write_masks(folder: Path) -> tuple[str, str]:
     return names[0], names[1]
 
 
-def timed(python: str, code: str, files: tuple[str, str]) -> list[float]:
+def timed(python: str, code: str, files: tuple[str, str], folder: str = "") -> list[float] | str:
+    """Seconds, megabytes, HD95, ASSD and NSD; or the last words of a process that failed."""
     text = (HEAD + code).format(shape=SHAPE, spacing=SPACING, tolerance=TOLERANCE)
-    run = subprocess.run([python, "-c", text, *files], check=True, capture_output=True, text=True)
-    found: list[float] = json.loads(run.stdout)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | ({"PYTHONPATH": folder} if folder else {})
+    run = subprocess.run(
+        [python, "-W", "ignore", "-c", text, *files],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    if run.returncode:
+        return run.stderr.strip().splitlines()[-1]
+    found: list[float] = json.loads(run.stdout.splitlines()[-1])
     return found
 
 
@@ -97,15 +125,26 @@ def show(name: str, found: list[float]) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--peers", default=sys.executable)
+    parser.add_argument("--peers-path", default="")
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         files = write_masks(Path(folder))
-        ours = min(timed(sys.executable, OURS, files) for _ in range(3))
+        runs = [timed(sys.executable, OURS, files) for _ in range(3)]
+        ours = min(run for run in runs if not isinstance(run, str))
         assert np.allclose(ours[2:], by_transform(files), rtol=1e-9)
         show("this project", ours)
-        if len(sys.argv) > 1:
-            peer = min(timed(sys.argv[1], PEER, files) for _ in range(3))
-            show("surface-distance", peer)
-            print(f"ratio {peer[0] / ours[0]:.1f}")
+        for name, code in PEERS.items():
+            peer = timed(given.peers, code, files, given.peers_path)
+            if isinstance(peer, str):
+                print(f"{name:16} not measured: {peer}")
+                continue
+            show(name, peer)
+            print(f"{'':16} ratio {peer[0] / ours[0]:.1f}")
+            assert name != "MONAI" or np.allclose(peer[2:], ours[2:], rtol=1e-4)
         assert ours[1] < 300
 
 

@@ -7,7 +7,7 @@ import logging
 
 import numpy as np
 from pydicom import uid as uids
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileMetaDataset
 
 from holdout.uids import content_uid
 from sandbox.stress.case import Image, OpenCase, set_stored, stored_values
@@ -52,6 +52,7 @@ def join(case: OpenCase, _: Severity, numbers: np.random.Generator) -> None:
     datasets = []
     for image in in_spatial_order(case.images):
         native(image, stored_values(image))
+        image.dataset.file_meta = FileMetaDataset()
         image.dataset.file_meta.TransferSyntaxUID = uids.ExplicitVRLittleEndian
         datasets.append(image.dataset)
     first = datasets[0]

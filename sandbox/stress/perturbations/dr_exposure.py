@@ -6,6 +6,7 @@ import numpy as np
 
 from sandbox.stress.case import OpenCase
 from sandbox.stress.geometry import centred_grid
+from sandbox.stress.noise import normal
 from sandbox.stress.perturbation import Perturbation, Severity
 from sandbox.stress.radiograph import PROJECTION, levels_per_decade, quanta
 from sandbox.stress.volume import put_back, volumes
@@ -21,11 +22,10 @@ def reduce_exposure(case: OpenCase, fraction: Severity, numbers: np.random.Gener
         if volume.colour:
             continue
         relative = np.sqrt((1 / float(fraction) - 1) / quanta(volume))
-        noise = numbers.standard_normal(volume.values.shape, dtype=np.float32)
-        put_back(
-            volume,
-            volume.values + (noise * relative * levels_per_decade(volume) / np.log(10)).astype(np.float32),
-        )
+        noise = normal(numbers, volume.values.shape)
+        noise *= relative
+        noise *= np.float32(levels_per_decade(volume) / np.log(10))
+        put_back(volume, volume.values + noise)
 
 
 def cut_off(case: OpenCase, loss: Severity, numbers: np.random.Generator) -> None:

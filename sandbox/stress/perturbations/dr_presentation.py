@@ -15,9 +15,11 @@ def apply_gamma(case: OpenCase, gamma: Severity, numbers: np.random.Generator) -
     """Raise the share of the grey levels in use to the power ``gamma``."""
     for volume in volumes(case):
         low, high = float(volume.values.min()), float(volume.values.max())
-        span = max(high - low, 1e-6)
-        share = np.clip((volume.values - low) / span, 0, 1)
-        put_back(volume, low + span * share ** np.float32(float(gamma)))
+        share = (volume.values - np.float32(low)) / np.float32(max(high - low, 1e-6))
+        np.power(share, np.float32(float(gamma)), out=share)
+        share *= np.float32(high - low)
+        share += np.float32(low)
+        put_back(volume, share)
 
 
 def process(case: OpenCase, strength: Severity, numbers: np.random.Generator) -> None:
@@ -26,7 +28,7 @@ def process(case: OpenCase, strength: Severity, numbers: np.random.Generator) ->
         low, high = volume.content_range()
         middle, span = np.float32((low + high) / 2), np.float32(high - low)
         sigma = 0.02 * min(volume.shape)
-        base = blurred(volume.values, (sigma, sigma), colour=volume.colour)
+        base = blurred(volume.values, (sigma, sigma))
         lifted = volume.values + np.float32(float(strength)) * (volume.values - base)
         bent = middle + span / 2 * np.tanh(2 * (lifted - middle) / span) / np.float32(np.tanh(1.0))
         weight = np.float32(min(float(strength) / 2, 1.0))

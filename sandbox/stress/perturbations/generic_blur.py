@@ -14,7 +14,7 @@ def blur(case: OpenCase, width: Severity, numbers: np.random.Generator) -> None:
     """Blur by a Gaussian whose full width at half maximum is ``width`` percent of the shorter side."""
     for volume in volumes(case):
         sigma = float(width) / 100 * min(volume.shape) / FWHM_PER_SIGMA
-        put_back(volume, blurred(volume.values, (sigma, sigma), colour=volume.colour))
+        put_back(volume, blurred(volume.values, (sigma, sigma)))
 
 
 PERTURBATION = Perturbation(

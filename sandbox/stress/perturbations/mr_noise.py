@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sandbox.stress.case import OpenCase
+from sandbox.stress.noise import complex_normal
 from sandbox.stress.perturbation import Perturbation, Severity
 from sandbox.stress.signal_level import signal_level
 from sandbox.stress.volume import put_back, volumes
@@ -14,11 +15,12 @@ def add_noise(case: OpenCase, ratio: Severity, numbers: np.random.Generator) -> 
     """Take the magnitude after complex Gaussian noise of standard deviation signal / ``ratio``."""
     for volume in volumes(case):
         sigma = np.float32(signal_level(volume) / float(ratio))
-        values = volume.values.copy()
-        for index in range(len(values)):
-            noise = numbers.standard_normal((2, *values.shape[1:]), dtype=np.float32) * sigma
-            values[index] = np.hypot(values[index] + noise[0], noise[1])
-        put_back(volume, values)
+        for index, frame in enumerate(volume.values):
+            signal = complex_normal(numbers, frame.shape)
+            signal *= sigma
+            signal += frame
+            volume.values[index] = np.abs(signal)
+        put_back(volume, volume.values)
 
 
 PERTURBATION = Perturbation(

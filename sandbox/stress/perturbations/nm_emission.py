@@ -7,6 +7,7 @@ import scipy.ndimage
 
 from sandbox.stress.case import OpenCase
 from sandbox.stress.filters import FWHM_PER_SIGMA, blurred
+from sandbox.stress.noise import normal
 from sandbox.stress.perturbation import Perturbation, Severity
 from sandbox.stress.signal_level import signal_level
 from sandbox.stress.volume import put_back, volumes
@@ -28,7 +29,7 @@ def lose_counts(case: OpenCase, fraction: Severity, numbers: np.random.Generator
     """
     for volume in volumes(case):
         activity = np.maximum(volume.values, 0)
-        noise = numbers.standard_normal(volume.values.shape, dtype=np.float32)
+        noise = normal(numbers, volume.values.shape)
         per_value = 1.0
         if volume.modality == "PT":
             rows, columns = volume.spacing or (4.0, 4.0)
@@ -44,7 +45,7 @@ def widen(case: OpenCase, width: Severity, numbers: np.random.Generator) -> None
     for volume in volumes(case):
         rows, columns = volume.needs_spacing()
         sigma = float(width) / FWHM_PER_SIGMA
-        put_back(volume, blurred(volume.values, (sigma / rows, sigma / columns), colour=volume.colour))
+        put_back(volume, blurred(volume.values, (sigma / rows, sigma / columns)))
 
 
 def attenuate(case: OpenCase, share: Severity, numbers: np.random.Generator) -> None:

@@ -8,6 +8,7 @@ from pydicom.dataset import Dataset
 from sandbox.stress.case import OpenCase
 from sandbox.stress.errors import NotApplicableError
 from sandbox.stress.geometry import about_centre, background
+from sandbox.stress.noise import normal
 from sandbox.stress.perturbation import Change, Perturbation, Severity
 from sandbox.stress.phantoms import contrast_detail, hand_opacity, legs_units
 from sandbox.stress.radiograph import PROJECTION
@@ -46,7 +47,7 @@ def noise(case: OpenCase, share: Severity, numbers: np.random.Generator) -> None
     """Give every pixel white noise about the middle, its deviation ``share`` percent of the range in use."""
     for volume in volumes(case):
         low, high = _grey_range(volume)
-        field = numbers.standard_normal(volume.values.shape, dtype=np.float32)
+        field = normal(numbers, volume.values.shape)
         put_back(volume, (low + high) / 2 + float(share) / 100 * (high - low) * field, keep_padding=False)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from sandbox.stress.case import OpenCase
 from sandbox.stress.filters import blurred
+from sandbox.stress.noise import normal
 from sandbox.stress.perturbation import Perturbation, Severity
 from sandbox.stress.ultrasound import echo_region
 from sandbox.stress.volume import put_back, volumes
@@ -21,7 +22,7 @@ def add_speckle(case: OpenCase, strength: Severity, numbers: np.random.Generator
         down, across = echo_region(volume)
         shape = (down.stop - down.start, across.stop - across.start)
         for frame in volume.values:
-            grain = blurred(numbers.standard_normal((1, *shape), dtype=np.float32), GRAIN)[0]
+            grain = blurred(normal(numbers, (1, *shape)), GRAIN)[0]
             grain *= top * np.float32(float(strength)) / grain.std()
             # One grain for red, green and blue, laid out as they are: grey must stay grey.
             field = np.repeat(grain, 3, axis=1).reshape(*shape, 3) if volume.colour else grain

@@ -12,7 +12,6 @@ import pytest
 
 from holdout.bounded import BoundedPool, Failure
 from sandbox.stress.errors import NotApplicableError, UnknownPerturbationError
-from sandbox.stress.filters import resized
 from sandbox.stress.perturb import NotApplicable, PerturbedCase, PerturbTask, perturb_case, perturb_task
 from sandbox.stress.registry import find, registry
 from tests.sandbox.stress import cases
@@ -232,30 +231,6 @@ def test_thicker_slices_are_the_mean_of_their_neighbours() -> None:
     assert np.abs(made[5] - clean[4:7].mean(axis=0)).max() <= 0.5
     header = pydicom.dcmread(io.BytesIO(cases.perturbed(FILES["CT"], "ct_slice_thickness", 2).files[0][1]))
     assert float(header.SliceThickness) == 3
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(33, 51), (96, 40), (2, 80), (200, 300), (50, 300), (96, 80)])
-def test_a_smaller_matrix_holds_means_of_areas_and_a_larger_one_is_linear_between(
-    rows: int, columns: int
-) -> None:
-    values = np.random.default_rng(0).normal(1000, 300, (2, 96, 80)).astype(np.float32)
-
-    def along(old: int, new: int) -> np.ndarray:
-        weights = np.zeros((new, old))
-        for index in range(new):
-            if new < old:
-                low, high = index * old / new, (index + 1) * old / new
-                weights[index] = np.clip(
-                    np.minimum(np.arange(old) + 1, high) - np.maximum(np.arange(old), low), 0, 1
-                )
-                weights[index] /= weights[index].sum()
-            else:
-                place = (index + 0.5) * old / new - 0.5
-                weights[index] = [np.interp(place, np.arange(old), one) for one in np.eye(old)]
-        return weights
-
-    expected = along(96, rows) @ values.astype(np.float64) @ along(80, columns).T
-    assert np.allclose(resized(values, rows, columns), expected, atol=0.01)
 
 
 @pytest.mark.parametrize("name", ["mr_ghosting", "mr_gibbs"])
