@@ -335,6 +335,8 @@ def _find_mistakes(policy: Policy) -> list[tuple[Where, str]]:
             load_key(pem)
         except ValueError as error:
             found.append((("admission", "signature_keys", index), f"is {error}."))
+    if policy.reuse.mechanism not in policy.reuse.mechanisms:
+        found.append((("reuse", "mechanism"), "must be one of reuse.mechanisms."))
     if limits.seconds_per_case > limits.seconds_per_run:
         found.append((("limits", "seconds_per_case"), "must not exceed seconds_per_run."))
     return found

@@ -36,6 +36,7 @@ from sandbox.output_schema import (
     ValueOutput,
 )
 from sandbox.protocol_mistakes import find_mistakes
+from sandbox.release_section import AskedRelease, find_release_mistakes
 from sandbox.stress_section import ResolvedTest, Stress, find_stress_mistakes, resolve, too_many
 
 _LATER = (
@@ -53,6 +54,7 @@ _LATER = (
     "population",
     "slices",
     "reference_error",
+    "release",
 )
 _POINT = ("threshold", "thresholds", "sensitivity", "specificity")
 
@@ -338,6 +340,7 @@ class Protocol(_Part):
     population: Population | None = None
     slices: Slices | None = None
     reference_error: ReferenceErrors | None = None
+    release: AskedRelease | None = None
     acceptance: tuple[Criterion, ...] = Field(default=(), max_length=100)
     limits: RunLimits = RunLimits()
 
@@ -437,7 +440,11 @@ def load_protocol(path: Path, *, stress_tests: tuple[ResolvedTest, ...] | None =
 
 def _checked(document: Document, stress_tests: tuple[ResolvedTest, ...] | None) -> Protocol:
     protocol = validate(document, Protocol, ProtocolError)
-    mistakes = [*find_mistakes(protocol), *find_case_mix_mistakes(protocol)]
+    mistakes = [
+        *find_mistakes(protocol),
+        *find_case_mix_mistakes(protocol),
+        *find_release_mistakes(protocol),
+    ]
     if stress_tests is None:
         mistakes += find_stress_mistakes(protocol)
     if mistakes:

@@ -11,7 +11,9 @@ from pathlib import Path
 from sandbox.canonical import digest_bytes
 from sandbox.errors import EvaluationRefusedError, UsageError, WorkspaceError
 from sandbox.evidence.durable import write_durable
+from sandbox.policy import load_policy
 from sandbox.protocol import Protocol, load_protocol
+from sandbox.reuse.chosen import choose
 from sandbox.stress_section import ResolvedTest
 from sandbox.workspace import Workspace, entry, open_ledger, write_json
 
@@ -34,11 +36,13 @@ def register(workspace: Workspace, path: Path) -> RegisteredProtocol:
 
     Raises:
         ProtocolError: the file has a mistake; the message names the line.
+        ReuseRefusedError: it asks for a mechanism of release that the policy does not allow.
     """
     protocol = load_protocol(path)
     folder = workspace.protocol(protocol.digest)
     if folder.exists():
         return _read(folder)
+    choose(protocol.release, load_policy(workspace.policy_path).reuse)
     text = path.read_bytes()
     waiting = folder.with_name(f".{secrets.token_hex(8)}.partial")
     waiting.mkdir()

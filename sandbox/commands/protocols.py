@@ -50,6 +50,12 @@ def register(path: _File) -> None:
 
     A changed file is another protocol with another digest; the registered one stays as it is.
 
+    Its section `release` says by which mechanism its evaluations answer a vendor (claim, thresholdout, ladder, full)
+    and with which parameters; without it the policy's default holds. What the policy does not allow is refused here.
+
+    \b
+      release: {mechanism: ladder, ladder: {step: "0.02"}}
+
     \b
       proctor protocol register PROTOCOL.yaml
     """

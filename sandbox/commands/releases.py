@@ -25,7 +25,10 @@ def request(
         typer.Option(help="Pattern of fields to ask for, e.g. 'all/auroc/*'; default: the policy's."),
     ] = None,
     mechanism: Annotated[
-        str | None, typer.Option(help="claim, ladder, thresholdout or full; default: the policy's.")
+        str | None,
+        typer.Option(
+            help="claim, thresholdout, ladder or full: the protocol's, or one before it in this list."
+        ),
     ] = None,
 ) -> None:
     """Write down exactly what would leave, screened by the rules and paid from the budget, and ask for review.
@@ -34,6 +37,9 @@ def request(
       proctor release request e-2021611d
       proctor release request e-2021611d --field verdict --field 'all/auroc/*'
       proctor release request e-2021611d --mechanism claim
+
+    The mechanism is the one that the protocol was registered with, or else the policy's default; a request may only
+    ask for one that tells less.
 
     Refused (exit code 3) when the budget cannot pay it, or when the audit finds that, with all that was told before,
     some count behind the numbers could be told too exactly.

@@ -41,6 +41,7 @@ MAY_SIGN: Mapping[str, frozenset[Role]] = {
     "release-reviewed": _REVIEW,
     "release-viewed": frozenset({"operator", "custodian", "approver"}),
     "release-requested": frozenset({"operator", "vendor"}),
+    "mechanism-answered": frozenset({"operator", "vendor"}),
     "claim-registered": frozenset({"operator", "vendor"}),
     "checkpoint-witnessed": frozenset({"witness", "regulator"}),
 }

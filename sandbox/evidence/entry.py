@@ -253,6 +253,15 @@ KINDS: Mapping[str, Kind] = {
         subject=_RELEASE,
         detail={"bits": _amount, "fields": _count, "approvals": _count},
     ),
+    "mechanism-answered": _kind(
+        "holdout",
+        "version",
+        "vendor",
+        "evaluation",
+        "memory",
+        subject={"memory": _digest, "mechanism": _one_of("ladder", "thresholdout")},
+        detail={"answers": _count},
+    ),
     "claim-registered": _kind("protocol", "submission", "holdout", "claim", subject={"claim": _digest}),
     "holdout-retired": _kind("holdout", "version", "root", subject={"reason": _code}),
     "holdout-refreshed": _kind(

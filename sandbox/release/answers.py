@@ -3,14 +3,14 @@
 Every mechanism answers from the numbers that the rules would let out. What the audit holds against the cells is
 therefore always the numbers behind an answer, which tell at least as much as the answer does.
 
-The ladder and Thresholdout remember what they said. Answer and new state are written in one step and an evaluation
-is answered once: whoever asks again hears the same, and cannot average the noise away.
+The ladder and Thresholdout remember what they said (:mod:`sandbox.release.memory`). Answer and new state are kept in
+one step and an evaluation is answered once: whoever asks again hears the same, and cannot average the noise away.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,19 +23,29 @@ from sandbox.disclosure.screen import protocol_mark, screen
 from sandbox.errors import ReleaseError, ReleaseRefusedError
 from sandbox.policy import Policy
 from sandbox.release.claims import Claims, StatedClaim
-from sandbox.release.selection import Selection
+from sandbox.release.memory import Memory
+from sandbox.release.selection import Selection, selection
 from sandbox.results import Results
+from sandbox.reuse.bits import cost
+from sandbox.reuse.chosen import Chosen
 from sandbox.reuse.claim import answer_claim, claim_fields
-from sandbox.reuse.ladder import LadderAnswer, LadderState, fixed_step, ladder_state, parameter_free
+from sandbox.reuse.ladder import (
+    LadderAnswer,
+    LadderState,
+    fixed_step,
+    ladder_levels,
+    ladder_state,
+    parameter_free,
+)
 from sandbox.reuse.mechanisms import Mechanism, ladder_field, thresholdout_field
 from sandbox.reuse.thresholdout import (
     ThresholdoutAnswer,
     ThresholdoutState,
     begin,
     thresholdout,
+    thresholdout_levels,
     thresholdout_state,
 )
-from sandbox.workspace import write_json
 
 _END = {"value": "value", "lower": "low", "upper": "high"}
 _ERROR_RATE = "error_rate"
@@ -48,8 +58,8 @@ class Question:
     Attributes:
         scope: name of the predictions.
         evaluation, folder: whose answer it is, and where its scored cases lie.
-        memory: file in which a mechanism keeps its state for this vendor and hold-out version.
-        told_before: whether this mechanism's answers were issued to this vendor, so that the file must be there.
+        chosen: the mechanism that protocol and policy settled on, with the parameters of each.
+        memory: what the mechanisms said to this vendor of this hold-out version.
         folders: folder of any evaluation by id, for the ladder's comparison with the best one.
         claims: what the vendor registered before the run, None without.
     """
@@ -59,8 +69,8 @@ class Question:
     scope: str
     evaluation: str
     folder: Path
-    memory: Path
-    told_before: bool
+    chosen: Chosen
+    memory: Memory
     folders: Path
     claims: Claims | None
     selection: Selection
@@ -75,13 +85,13 @@ class Answer:
 
 
 def answer(question: Question, mechanism: Mechanism) -> Answer:
-    """Answer by ``mechanism``.
+    """Answer by ``mechanism``, which is the protocol's or one that tells less.
 
     Raises:
-        ReleaseRefusedError: the mechanism needs claims that were not registered or a value that is withheld, or no
-            field was asked for.
-        ReuseRefusedError: its budget is spent.
+        ReleaseRefusedError: the mechanism needs claims that were not registered or a value that is withheld, no field
+            was asked for, or another mechanism than the protocol's would cost more.
     """
+    _check_cheaper(question, mechanism)
     if mechanism == "full":
         screened = _screened(question, question.selection)
         if not screened.fields:
@@ -93,6 +103,30 @@ def answer(question: Question, mechanism: Mechanism) -> Answer:
     if mechanism == "claim":
         return _claim(question)
     return _ladder(question) if mechanism == "ladder" else _thresholdout(question)
+
+
+def _check_cheaper(question: Question, mechanism: Mechanism) -> None:
+    """Hold a request for another mechanism than the protocol's against what that one costs: many claims cost more."""
+    settled = question.chosen.mechanism
+    if mechanism == settled:
+        return
+    bits, planned = _price(question, mechanism), _price(question, settled)
+    if bits > planned:
+        raise ReleaseRefusedError(
+            f"The mechanism {mechanism} would cost {bits:.1f} bits here, and {settled}, which was settled before the "
+            f"run, costs {planned:.1f}. A request may only ask for less."
+        )
+
+
+def _price(question: Question, mechanism: Mechanism) -> float:
+    """Bits of one answer by ``mechanism``."""
+    if mechanism == "full":
+        return cost(_screened(question, selection(question.policy.release.fields)).fields)
+    if mechanism == "claim":
+        return float(len(_needed(question, mechanism).claims))
+    if mechanism == "ladder":
+        return math.log2(ladder_levels(question.chosen.ladder.fixed, question.results.analysis().n))
+    return math.log2(thresholdout_levels(question.chosen.thresholdout.settings))
 
 
 def _screened(question: Question, selection: Selection) -> Screened:
@@ -126,22 +160,21 @@ def _ladder(question: Question) -> Answer:
     point = _first_point(question.results)
     paths = {f"{_head(question)}/{point}/{ALL}/{metric}/value" for metric in ("sensitivity", "specificity")}
     screened = _screened(question, paths.__contains__)
-    remembered = _remembered(question)
+    remembered = question.memory.recall("ladder")
     if question.evaluation not in remembered["answers"]:
         state = ladder_state(remembered["state"]) if remembered["state"] else LadderState()
         losses = _losses(question.folder, question.results)
         best = None if state.holder is None else _losses(question.folders / state.holder, question.results)
-        step = question.policy.reuse.ladder.step
+        step = question.chosen.ladder.fixed
         name = question.evaluation
         if step is None:
             state, found = parameter_free(state, submission=name, losses=losses, best_losses=best)
         else:
             loss = float(losses.mean())
-            state, found = fixed_step(state, submission=name, loss=loss, step=Fraction(step))
-        _remember(question, remembered, state, asdict(found))
+            state, found = fixed_step(state, submission=name, loss=loss, step=step)
+        _remember(question, "ladder", remembered, state, asdict(found))
     told = LadderAnswer(**remembered["answers"][question.evaluation])
-    step = question.policy.reuse.ladder.step
-    grid = Fraction(step) if step is not None else Fraction(1, question.results.analysis().n)
+    grid = question.chosen.ladder.fixed or Fraction(1, question.results.analysis().n)
     return Answer(fields=(ladder_field(_head(question), _ERROR_RATE, told, grid),), screened=screened)
 
 
@@ -162,14 +195,19 @@ def _thresholdout(question: Question) -> Answer:
         raise ReleaseRefusedError(
             "The value that was declared is withheld by a rule, so it cannot be compared with the hold-out's."
         )
-    settings = question.policy.reuse.thresholdout.settings
-    remembered = _remembered(question)
+    settings = question.chosen.thresholdout.settings
+    remembered = question.memory.recall("thresholdout")
     if question.evaluation not in remembered["answers"]:
         state = thresholdout_state(remembered["state"]) if remembered["state"] else begin(settings)
+        # Protocols with budgets of their own draw on one count of noisy answers.
+        given = sum(
+            each["value"] is not None and not each["agrees"] for each in remembered["answers"].values()
+        )
+        state = replace(state, budget_left=max(0, settings.budget - given))
         state, found = thresholdout(
             state, holdout_value=float(value), declared=float(declared.value), settings=settings
         )
-        _remember(question, remembered, state, asdict(found))
+        _remember(question, "thresholdout", remembered, state, asdict(found))
     told = ThresholdoutAnswer(**remembered["answers"][question.evaluation])
     field = thresholdout_field(_head(question), declared.metric, told, settings.grid)
     return Answer(fields=(field,), screened=screened)
@@ -206,27 +244,13 @@ def _losses(folder: Path, results: Results) -> Any:
     return wrong.astype(float)
 
 
-def _remembered(question: Question) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(question.memory.read_bytes())
-    except (OSError, ValueError) as error:
-        # Without its memory a mechanism would draw fresh noise and begin a fresh budget.
-        if isinstance(error, FileNotFoundError) and not question.told_before:
-            return {"state": None, "answers": {}}
-        raise ReleaseError(
-            f"{question.memory} cannot be read, so nobody can say what this mechanism answered before. Restore it "
-            "from a backup of the workspace."
-        ) from error
-    return found
-
-
 def _remember(
     question: Question,
+    mechanism: Mechanism,
     remembered: dict[str, Any],
     state: LadderState | ThresholdoutState,
     found: dict[str, Any],
 ) -> None:
     remembered["state"] = state.to_plain()
     remembered["answers"][question.evaluation] = found
-    question.memory.parent.mkdir(exist_ok=True, mode=0o700)
-    write_json(question.memory, remembered)
+    question.memory.remember(mechanism, question.evaluation, remembered)

@@ -22,10 +22,12 @@ from sandbox.release.claims import Claims, find_claims
 from sandbox.release.content import Content, Cost, Subject, make_content
 from sandbox.release.differences import check_calls, check_versions, prediction_scope
 from sandbox.release.issued import Told, charges, constraints, issued, protected
+from sandbox.release.memory import Memory
 from sandbox.release.selection import selection
 from sandbox.release.traces import refuse_traces
 from sandbox.results import from_json
 from sandbox.reuse.bits import charges as charges_of
+from sandbox.reuse.chosen import check_request, choose
 from sandbox.reuse.mechanisms import Mechanism
 from sandbox.run import run_key
 from sandbox.workspace import Workspace, secret_key
@@ -89,6 +91,7 @@ def make_draft(
 
     Raises:
         ReleaseRefusedError: the evaluation is not finished, or the budget cannot pay.
+        ReuseRefusedError: the mechanism tells more than the protocol's, or the policy does not allow it.
     """
     if item.state != "finished":
         raise ReleaseRefusedError(f"{item.id} is not finished, so there is nothing to release.")
@@ -101,6 +104,9 @@ def make_draft(
         raise ReleaseRefusedError(
             f"{item.id} was run for the institution alone (--internal); nothing of it is ever released."
         )
+    registered = find_protocol(workspace, item.protocol)
+    chosen = choose(registered.protocol.release, policy.reuse)
+    check_request(mechanism, chosen, policy.reuse)
     claims: Claims | None = None
     if mechanism in ("claim", "thresholdout"):
         claims = find_claims(workspace, ledger, dict(started.subject), started.index).claims
@@ -112,13 +118,13 @@ def make_draft(
             scope=scope,
             evaluation=item.id,
             folder=item.folder,
-            memory=workspace.home
-            / "releases"
-            / "memory"
-            / f"{item.holdout}.{item.version}.{item.vendor}.{mechanism}",
-            told_before=any(
-                charge.vendor == item.vendor and f"/{mechanism}/" in charge.path
-                for charge in charges(earlier)
+            chosen=chosen,
+            memory=Memory(
+                ledger=ledger,
+                folder=workspace.home / "releases" / "memory",
+                holdout=item.holdout,
+                version=item.version,
+                vendor=item.vendor,
             ),
             folders=item.folder.parent,
             claims=claims,
@@ -137,7 +143,6 @@ def make_draft(
         protected=tuple(dict.fromkeys((*protected(earlier), *screened.protected))),
         minimum_width=rules.minimum_width,
     ).findings
-    registered = find_protocol(workspace, item.protocol)
     subject = Subject(
         release=release,
         evaluation=item.id,

@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,10 @@ from sandbox.release.claims import find_claims
 from sandbox.release.differences import check_versions
 from sandbox.release.issued import Issued, charges, issued
 from sandbox.release.selection import selection
+from sandbox.reuse.chosen import choose
+from sandbox.reuse.ladder import ladder_levels
 from sandbox.reuse.pool import draw
+from sandbox.reuse.thresholdout import thresholdout_levels
 from sandbox.reuse.uses import Use, retired, wear
 from sandbox.scoring.strata import protocol_levels
 from sandbox.two_people import govern
@@ -62,6 +64,7 @@ def check_before_run(
 
     Raises:
         ReleaseRefusedError: the hold-out is retired, or the release could not be paid.
+        ReuseRefusedError: the protocol asks for a mechanism that the policy does not allow.
     """
     with open_ledger(workspace) as ledger:
         if ledger.find(kind="evaluation-started", evaluation=evaluation):
@@ -186,13 +189,13 @@ def _planned(
     submission: str,
     groups: Sequence[str],
 ) -> tuple[ReleasedField, ...]:
-    mechanism, cases = policy.reuse.mechanism, locked.cases.num_rows
+    answers, cases = choose(protocol.release, policy.reuse), locked.cases.num_rows
+    mechanism = answers.mechanism
     if mechanism == "full":
         chosen = selection(policy.release.fields)
         return plan(protocol, groups, cases, policy.disclosure, scope=_SCOPE, selection=chosen)
     if mechanism == "ladder":
-        step = policy.reuse.ladder.step
-        return (_field("ladder", math.floor(1 / Fraction(step)) + 2 if step is not None else cases + 2),)
+        return (_field("ladder", ladder_levels(answers.ladder.fixed, cases)),)
     about = {
         "holdout": locked.name,
         "root": locked.root,
@@ -202,7 +205,7 @@ def _planned(
     claims = find_claims(workspace, ledger, about, len(ledger)).claims
     if mechanism == "claim":
         return tuple(_field(f"claim/{claim.name}", 2) for claim in claims.claims)
-    return (_field("thresholdout", int(1 / policy.reuse.thresholdout.settings.grid) + 3),)
+    return (_field("thresholdout", thresholdout_levels(answers.thresholdout.settings)),)
 
 
 def _field(name: str, levels: int) -> ReleasedField:

@@ -17,10 +17,12 @@ from sandbox.evaluation import Evaluation
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
 from sandbox.policy import load_policy
+from sandbox.protocols import find as find_protocol
 from sandbox.release.content import DOCUMENT, PAGE, Content, content_digest
 from sandbox.release.draft import Draft, make_draft, read_request
 from sandbox.release.issued import TOLD, issued, issued_folder
 from sandbox.release.state import Decision, Standing, standing
+from sandbox.reuse.chosen import choose
 from sandbox.reuse.mechanisms import Mechanism
 from sandbox.two_people import govern
 from sandbox.workspace import Workspace, entry, open_ledger
@@ -62,7 +64,8 @@ def request(
         item = evaluations.find(workspace, identifier)
         policy = govern(workspace, ledger)
         chosen = tuple(patterns or policy.release.fields)
-        how: Mechanism = mechanism or policy.reuse.mechanism
+        answers = choose(find_protocol(workspace, item.protocol).protocol.release, policy.reuse)
+        how: Mechanism = mechanism or answers.mechanism
         release = "r-" + digest([item.id, how, list(chosen)]).removeprefix("sha256:")[:16]
         draft = make_draft(workspace, ledger, item, release=release, patterns=chosen, mechanism=how)
         if draft.cost == 0 and ledger.find(kind="release-issued", release=release):

@@ -69,6 +69,16 @@ class LadderAnswer:
     levels: int
 
 
+def ladder_levels(step: Fraction | None, cases: int) -> int:
+    """Answers that a ladder could give over ``cases`` cases; ``step`` None: the parameter-free one."""
+    return _levels(Fraction(1, cases) if step is None else step)
+
+
+def _levels(grid: Fraction) -> int:
+    # A winner is told one of the grid's values, a loser nothing new.
+    return math.floor(1 / grid) + 2
+
+
 def fixed_step(
     state: LadderState, *, submission: str, loss: float, step: Fraction
 ) -> tuple[LadderState, LadderAnswer]:
@@ -120,8 +130,7 @@ def _answer(
     improved = state.best is None or loss < state.best - margin
     best = float(round(Fraction(loss) / grid) * grid) if improved else state.best
     assert best is not None
-    # A winner is told one of the grid's values, a loser nothing new.
-    levels = math.floor(1 / grid) + 2
+    levels = _levels(grid)
     after = replace(
         state,
         best=best,

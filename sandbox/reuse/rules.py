@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from sandbox.disclosure.rules import Grid
+from sandbox.reuse.mechanisms import Mechanism
 from sandbox.reuse.thresholdout import ThresholdoutSettings
 
 Day = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d{2}-\d{2}$")]
@@ -21,6 +22,11 @@ class LadderRules(_Part):
     """``step`` null: the parameter-free ladder."""
 
     step: Grid | None = None
+
+    @property
+    def fixed(self) -> Fraction | None:
+        """The step as an exact fraction."""
+        return None if self.step is None else Fraction(self.step)
 
 
 class ThresholdoutRules(_Part):
@@ -64,13 +70,21 @@ class ReuseRules(_Part):
         bits_per_vendor: what one vendor may learn of a hold-out version, in bits.
         bits_pooled: what all vendors together may learn.
         delta: chance that the reuse-adjusted interval does not hold.
-        mechanism: how a hold-out answers unless a protocol asks for a stricter one.
+        mechanisms: those that a protocol may ask for; see :mod:`sandbox.reuse.chosen`.
+        mechanism: how a hold-out answers to a protocol that asks for none.
+        ladder, thresholdout: the most that each may tell; a protocol may ask for less.
     """
 
     bits_per_vendor: Annotated[float, Field(gt=0, le=1_000_000)] = 160.0
     bits_pooled: Annotated[float, Field(gt=0, le=1_000_000)] = 640.0
     delta: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    mechanism: Literal["claim", "ladder", "thresholdout", "full"] = "full"
+    mechanisms: Annotated[tuple[Mechanism, ...], Field(min_length=1, max_length=4)] = (
+        "claim",
+        "ladder",
+        "thresholdout",
+        "full",
+    )
+    mechanism: Mechanism = "full"
     ladder: LadderRules = LadderRules()
     thresholdout: ThresholdoutRules = ThresholdoutRules()
     retire: Retirement = Retirement()

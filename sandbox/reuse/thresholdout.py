@@ -81,6 +81,11 @@ def thresholdout_state(plain: dict[str, Any]) -> ThresholdoutState:
     return state
 
 
+def thresholdout_levels(settings: ThresholdoutSettings) -> int:
+    """Answers that Thresholdout could give: "agrees", "stopped", or one of its grid's values."""
+    return int(1 / settings.grid) + 3
+
+
 def begin(settings: ThresholdoutSettings) -> ThresholdoutState:
     """The state before the first query.
 
@@ -116,8 +121,7 @@ def thresholdout(
     """
     if not (0 <= holdout_value <= 1 and 0 <= declared <= 1):
         raise ReuseError("Thresholdout needs values between 0 and 1")
-    # "Agrees", "stopped", or one of the grid's values.
-    levels = int(1 / settings.grid) + 3
+    levels = thresholdout_levels(settings)
     if state.budget_left < 1:
         return state, ThresholdoutAnswer(value=None, agrees=False, levels=levels)
     source = source or noise.system_source()
