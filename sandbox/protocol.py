@@ -417,8 +417,9 @@ class Protocol(_Part):
 
     @property
     def stratum_attributes(self) -> tuple[str, ...]:
-        """Columns that scoring needs for the strata, each once, in order of first mention."""
-        return tuple(dict.fromkeys(name for stratum in self.strata for name in stratum.attributes))
+        """Columns that scoring needs for strata and shortcuts, each once, in order of first mention."""
+        names = [name for stratum in self.strata for name in stratum.attributes]
+        return tuple(dict.fromkeys([*names, *(() if self.stress is None else self.stress.attributes)]))
 
     def bands(self, attribute: str) -> tuple[float, ...] | None:
         """Band edges declared for ``attribute``, or None when it is categorical."""

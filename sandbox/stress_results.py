@@ -52,6 +52,21 @@ class PairedCalls:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StressLoss:
+    """How sure one change of a cell is a loss beyond its margin (of the score: a shift).
+
+    ``p`` stands for itself; ``adjusted_p`` allows for every metric of every perturbation and severity (max-T), and a
+    loss is ``shown`` by it.
+    """
+
+    metric: str
+    subject: str | None
+    p: float
+    adjusted_p: float
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StressCell:
     """One perturbation at one severity.
 
@@ -66,6 +81,7 @@ class StressCell:
         calls: paired calls at each threshold, by class.
         estimates: what was estimated; ``operating_point`` of rates stands in ``subject``.
         verdict: by the expectation; ``reason`` says why.
+        losses: one for each change that can be held against a margin.
     """
 
     severity: int
@@ -84,6 +100,7 @@ class StressCell:
     estimates: tuple[Estimate, ...]
     verdict: StressVerdict
     reason: str
+    losses: tuple[StressLoss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +148,42 @@ class StressTestResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShortcutGroup:
+    """Scores of one group's patients of one class against those of the others of that class.
+
+    ``auroc`` is the probability that a patient of the group has the higher score; chance alone keeps it between
+    ``chance_low`` and ``chance_high`` for all groups together, and ``adjusted_p`` is that of max-T over them.
+    """
+
+    positive: bool
+    level: str
+    patients: int
+    others: int
+    auroc: Estimate
+    chance_low: float
+    chance_high: float
+    adjusted_p: float
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortcutResult:
+    """Whether an attribute of site or scanner can be told from the score, given the truth.
+
+    ``p`` is of all its groups together (Kruskal-Wallis by permutation), ``adjusted_p`` Holm's over the attributes.
+    """
+
+    attribute: str
+    levels: int
+    p: float
+    adjusted_p: float
+    shown: bool
+    groups: tuple[ShortcutGroup, ...]
+    verdict: StressVerdict
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StressMarginsUsed:
     """Margins of the protocol; ``score`` in units of the score."""
 
@@ -158,6 +211,7 @@ class StressResults:
         tests: in the protocol's order, the clean case again first.
         ranked: names of the tests, what breaks first at the head.
         verdicts: counts in the order of ``VERDICTS``.
+        shortcuts: by attribute, from the clean answers of all cases.
     """
 
     schema: str = SCHEMA
@@ -175,6 +229,7 @@ class StressResults:
     ranked: tuple[str, ...]
     verdicts: tuple[VerdictCount, ...]
     notes: tuple[str, ...]
+    shortcuts: tuple[ShortcutResult, ...] = ()
 
     def test(self, name: str) -> StressTestResult:
         """The result of one perturbation."""

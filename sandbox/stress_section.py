@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from holdout.yamlfile import Where
+from sandbox.bands import CROSS
 
 if TYPE_CHECKING:
     from sandbox.protocol import Protocol
@@ -23,6 +24,8 @@ MOST_ASKS = 100_000
 """Asks that one evaluation may put: perturbations times severities times patients."""
 
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+_COLUMN = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"
+_Attribute = Annotated[str, StringConstraints(pattern=rf"^{_COLUMN}( x {_COLUMN}){{0,2}}$")]
 _Margin = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
@@ -74,6 +77,7 @@ class Stress(_Part):
 
     ``whole_set`` is for containers that get all cases together: stressed cases come ``apart``, in a set of their own,
     or ``among`` the clean ones, where nothing tells a container of the test but every answer may depend on them.
+    ``shortcuts`` names attributes of site or scanner (crossed by `` x ``) that a score must not tell, given the truth.
     """
 
     suite: _Word | None = None
@@ -84,6 +88,7 @@ class Stress(_Part):
     margins: StressMargins = StressMargins()
     level: Annotated[float, Field(ge=0.5, le=0.999)] = 0.95
     whole_set: Literal["apart", "among"] = "apart"
+    shortcuts: Annotated[tuple[_Attribute, ...], Field(max_length=20)] = ()
     tests: tuple[ResolvedTest, ...] = ()
 
     @property
@@ -92,7 +97,14 @@ class Stress(_Part):
         plain = self.model_dump(mode="json", exclude={"perturbations", "wanted"})
         if self.whole_set == "apart":
             del plain["whole_set"]
+        if not self.shortcuts:
+            del plain["shortcuts"]
         return {**plain, "patients": self.sample}
+
+    @property
+    def attributes(self) -> tuple[str, ...]:
+        """Columns that the shortcuts need."""
+        return tuple(dict.fromkeys(part for name in self.shortcuts for part in name.split(CROSS)))
 
     @property
     def sample(self) -> int:

@@ -2,7 +2,8 @@
 
 Nothing here is shared with the code that made the numbers: changes of rates are recomputed from the paired calls,
 their limits by Tango 1998 (Stat Med 17:891) through bisection, counts against their totals, and verdicts of the tests
-against those of their severities. What rests on single answers (AUROC, shifts of the score, groups) is not.
+against those of their severities and what is shown after adjustment. What rests on single answers (AUROC, shifts of the
+score, groups) is not.
 """
 
 from __future__ import annotations
@@ -56,8 +57,11 @@ def _find(results: StressResults, protocol: Mapping[str, Any]) -> Iterator[str]:
     yield from _section(results, protocol)
     for test in results.tests:
         for cell in test.cells:
-            yield from _cell(cell, test, results, f"stress {test.name}, severity {cell.severity}")
+            where = f"stress {test.name}, severity {cell.severity}"
+            yield from _cell(cell, test, results, where)
+            yield from _losses(cell, test, results, where)
         yield from _test(test)
+    yield from _shortcuts(results)
     counts = Counter(test.verdict for test in results.tests)
     if {item.verdict: item.tests for item in results.verdicts} != dict(counts):
         yield "stress: the verdicts are not those of the tests"
@@ -122,6 +126,58 @@ def _rate(calls: PairedCalls, cell: StressCell, where: str) -> Iterator[str]:
             low, high = tango(calls.only_stressed, calls.only_clean, calls.n, found.level)
             if abs(low - found.low) > _TOLERANCE or abs(high - found.high) > _TOLERANCE:
                 yield f"{where}: the interval of {metric} is not Tango's"
+
+
+def _losses(cell: StressCell, test: StressTestResult, results: StressResults, where: str) -> Iterator[str]:
+    """Hold the p-values of rates against their counts, and the verdict against what is shown after adjustment."""
+    calls = {(each.operating_point, each.positive): each for each in cell.calls}
+    for loss in cell.losses:
+        if loss.shown != (loss.adjusted_p < 1 - results.level):
+            yield f"{where}: {loss.metric} is called shown against its adjusted p"
+        paired = calls.get((loss.subject or "", loss.metric == "sensitivity_change"))
+        margin = {
+            "sensitivity_change": results.margins.sensitivity,
+            "specificity_change": results.margins.specificity,
+        }.get(loss.metric)
+        if margin is not None and (paired is None or abs(loss.p - _loss_p(paired, margin)) > _TOLERANCE):
+            yield f"{where}: the p of {loss.metric} is not that of its counts"
+    margins = test.expectation == "may change within a margin" and test.readout == "paired difference"
+    if (
+        margins
+        and cell.verdict == "outside"
+        and cell.answered
+        and not any(each.shown for each in cell.losses)
+    ):
+        yield f"{where}: it is called outside, and no loss is shown after adjustment"
+
+
+def _loss_p(calls: PairedCalls, margin: float) -> float:
+    """Two-sided p of Tango's statistic at a loss of the margin; 1 for a loss within it."""
+    n, gained, lost = calls.n, calls.only_stressed, calls.only_clean
+    delta = -margin
+    b = -gained - lost + (2 * n - gained + lost) * delta
+    c = -lost * delta * (1 - delta)
+    q = (math.sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
+    variance = max(0.0, 2 * q + delta * (1 - delta))
+    distance = ((lost - gained) / n - margin) * math.sqrt(n)
+    if distance <= 0:
+        return 1.0
+    return math.erfc(distance / math.sqrt(2 * variance)) if variance else 0.0
+
+
+def _shortcuts(results: StressResults) -> Iterator[str]:
+    """Recompute Holm 1979 over the attributes, and what is called shown."""
+    ordered = sorted(results.shortcuts, key=lambda each: each.p)
+    reached = 0.0
+    for rank, found in enumerate(ordered):
+        where = f"stress: the shortcut by {found.attribute}"
+        reached = max(reached, min(1.0, (len(ordered) - rank) * found.p))
+        if found.groups and not equal(found.adjusted_p, reached):
+            yield f"{where} is not adjusted by Holm"
+        if found.shown != (bool(found.groups) and found.adjusted_p < 1 - results.level):
+            yield f"{where} is called shown against its adjusted p"
+        if any(each.shown != (each.adjusted_p < 1 - results.level) for each in found.groups):
+            yield f"{where} has a group that is called shown against its adjusted p"
 
 
 def _test(test: StressTestResult) -> Iterator[str]:

@@ -174,19 +174,33 @@ def tango(only_first: int, only_second: int, n: int, level: float) -> Limits:
 
     def excess(delta: float) -> float:
         return (value - delta) * math.sqrt(n) - z * math.copysign(
-            math.sqrt(_tango_variance(delta)), value - delta
+            math.sqrt(_tango_variance(only_first, only_second, n, delta)), value - delta
         )
-
-    def _tango_variance(delta: float) -> float:
-        b = -only_first - only_second + (2 * n - only_first + only_second) * delta
-        c = -only_second * delta * (1 - delta)
-        q = (math.sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
-        return max(0.0, 2 * q + delta * (1 - delta))
 
     tiny = 1e-12
     low = -1.0 if value <= -1 + tiny else optimize.brentq(excess, -1 + tiny, value - tiny)
     high = 1.0 if value >= 1 - tiny else optimize.brentq(excess, value + tiny, 1 - tiny)
     return float(low), float(high)
+
+
+def tango_statistic(only_first: int, only_second: int, n: int, delta: float) -> float:
+    """Score statistic of the hypothesis that two paired rates differ by ``delta``; normal when they do."""
+    variance = _tango_variance(only_first, only_second, n, delta)
+    distance = ((only_first - only_second) / n - delta) * math.sqrt(n)
+    return (
+        distance / math.sqrt(variance)
+        if variance > 0
+        else math.copysign(math.inf, distance)
+        if distance
+        else 0.0
+    )
+
+
+def _tango_variance(only_first: int, only_second: int, n: int, delta: float) -> float:
+    b = -only_first - only_second + (2 * n - only_first + only_second) * delta
+    c = -only_second * delta * (1 - delta)
+    q = (math.sqrt(max(0.0, b * b - 8 * n * c)) - b) / (4 * n)
+    return max(0.0, 2 * q + delta * (1 - delta))
 
 
 def inferiority(difference: Difference, margin: float) -> Inferiority:

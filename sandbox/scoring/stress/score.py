@@ -11,19 +11,26 @@ import pyarrow as pa
 
 from sandbox.protocol import Protocol
 from sandbox.results import Estimate
+from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import make_cases
+from sandbox.scoring.differences import two_sided
 from sandbox.scoring.proportions import proportion
 from sandbox.scoring.roc import auroc
 from sandbox.scoring.stress.answers import Put, Sample, put_of, ranked_scores, sample_of
-from sandbox.scoring.stress.cells import Setting, score_cell, setting_of
+from sandbox.scoring.stress.cells import ScoredCell, judged, score_cell
+from sandbox.scoring.stress.family import adjusted_p
 from sandbox.scoring.stress.groups import Range, adjusted, compare_groups, harm_of
+from sandbox.scoring.stress.pairs import Setting, setting_of
+from sandbox.scoring.stress.shortcuts import find_shortcuts
 from sandbox.scoring.stress.verdicts import of_test, ranking
 from sandbox.stress.asking import CLEAN, CLEAN_COPY
 from sandbox.stress.perturbation import Perturbation
 from sandbox.stress.registry import find
 from sandbox.stress_results import (
     VERDICTS,
+    StressCell,
     StressGroup,
+    StressLoss,
     StressMarginsUsed,
     StressResults,
     StressTestResult,
@@ -54,7 +61,23 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
         for test in stress.tests
         if (test.name, test.severities[0]) in answers
     ]
-    tests = [_test(perturbation, severities, sample, answers, setting) for perturbation, severities in chosen]
+    cells = _judged(
+        [
+            score_cell(
+                sample,
+                answers[perturbation.name, severity],
+                perturbation,
+                severity,
+                perturbation.severity_label(severity),
+                setting,
+            )
+            for perturbation, severities in chosen
+            for severity in severities
+        ],
+        sample,
+        setting,
+    )
+    tests = [_test(perturbation, cells[perturbation.name]) for perturbation, _ in chosen]
     groups = adjusted(
         [
             _groups(perturbation, answers[perturbation.name, severities[-1]], sample, protocol)
@@ -86,27 +109,46 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
             VerdictCount(verdict=verdict, tests=counts[verdict]) for verdict in VERDICTS if counts[verdict]
         ),
         notes=tuple(_notes(tests, protocol, answers, sample)),
+        shortcuts=find_shortcuts(table, protocol, evaluation),
     )
 
 
-def _test(
-    perturbation: Perturbation,
-    severities: tuple[int, ...],
-    sample: Sample,
-    answers: dict[tuple[str, int], Put],
-    setting: Setting,
-) -> StressTestResult:
-    cells = tuple(
-        score_cell(
-            sample,
-            answers[perturbation.name, severity],
-            perturbation,
-            severity,
-            perturbation.severity_label(severity),
-            setting,
+def _judged(scored: list[ScoredCell], sample: Sample, setting: Setting) -> dict[str, tuple[StressCell, ...]]:
+    """The cells of each perturbation, every loss adjusted for all of them."""
+    tested = [
+        (index, change)
+        for index, each in enumerate(scored)
+        for change in each.changes
+        if change.beyond is not None and each.cell.different
+    ]
+    contributions = []
+    for index, change in tested:
+        of_sample = np.zeros(sample.reference.size)
+        of_sample[scored[index].pairs.row] = change.contribution
+        contributions.append(of_sample)
+    seed = Seed(evaluation=setting.evaluation, metric="stress", purpose="max-t-stress")
+    beyond = [change.beyond or 0.0 for _, change in tested]
+    losses: dict[int, list[StressLoss]] = {}
+    for (index, change), size, of_all in zip(
+        tested, beyond, adjusted_p(beyond, contributions, seed, setting.replicates), strict=True
+    ):
+        losses.setdefault(index, []).append(
+            StressLoss(
+                metric=change.estimate.metric,
+                subject=change.estimate.subject,
+                p=two_sided(size) if size > 0 else 1.0,
+                adjusted_p=of_all,
+                shown=of_all < 1 - setting.level,
+            )
         )
-        for severity in severities
-    )
+    found: dict[str, list[StressCell]] = {}
+    for index, each in enumerate(scored):
+        cell = judged(each, tuple(losses.get(index, ())), setting)
+        found.setdefault(each.perturbation.name, []).append(cell)
+    return {name: tuple(cells) for name, cells in found.items()}
+
+
+def _test(perturbation: Perturbation, cells: tuple[StressCell, ...]) -> StressTestResult:
     verdict, reason, crosses, breaks = of_test(cells)
     return StressTestResult(
         name=perturbation.name,
@@ -171,4 +213,8 @@ def _notes(
     left = [test.name for test in protocol.stress.tests if (test.name, test.severities[0]) not in answers]
     if left:
         yield f"Not asked, as the contract shows one case at a time: {', '.join(left)}."
-    yield "Intervals hold for one perturbation at one severity; only the groups are adjusted for their number."
+    yield (
+        "Intervals hold for one perturbation at one severity. A loss beyond a margin counts as shown only when it is "
+        "so after allowing for every metric of every perturbation and severity (max-T over the sampled patients); "
+        "groups are adjusted over all groups and perturbations (Holm)."
+    )

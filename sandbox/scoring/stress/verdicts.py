@@ -1,6 +1,7 @@
 """Verdicts of stress tests, by what each perturbation is expected to do; each with a reason in a sentence.
 
-A loss is judged by its interval: ``within`` when a loss beyond the margin is excluded, ``outside`` when it is shown.
+A loss is judged by its interval: ``within`` when a loss beyond the margin is excluded; ``outside`` when it is shown,
+also after allowing for every metric of every perturbation and severity (:mod:`sandbox.scoring.stress.family`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from sandbox.stress_results import VERDICTS, StressCell, StressTestResult, Stres
 Judged = tuple[StressVerdict, str]
 BROKEN: tuple[StressVerdict, ...] = ("outside", "answered_nonsense")
 _NOT_SURE: tuple[StressVerdict, ...] = (*BROKEN, "cannot_tell")
+_SHIFT = "score_shift"
 # Silence of a container that was not asked is no refusal.
 _NEVER_PUT = ("staging_failed", "not_started", "run_timeout")
 _CHANGES = {"auroc_change": "AUROC", "sensitivity_change": "sensitivity", "specificity_change": "specificity"}
@@ -38,7 +40,9 @@ class Margins:
         }[metric]
 
 
-def judge(cell: StressCell, perturbation: Perturbation, margins: Margins, *, lost: int) -> Judged:
+def judge(
+    cell: StressCell, perturbation: Perturbation, margins: Margins, *, lost: int, level: float
+) -> Judged:
     """Judge one cell; ``lost`` cases had an answer without the stress and have none under it."""
     if cell.cases == 0:
         return "not_applicable", "The perturbation has no meaning for these cases."
@@ -57,7 +61,7 @@ def judge(cell: StressCell, perturbation: Perturbation, margins: Margins, *, los
         return _follows(cell, margins)
     if perturbation.expectation == "must not change":
         return _unchanged(cell, refused, lost, margins)
-    return _small_loss(cell, margins)
+    return _small_loss(cell, margins, level)
 
 
 def _refusal(cell: StressCell, refused: int, failed: int) -> Judged:
@@ -89,14 +93,32 @@ def _unchanged(cell: StressCell, refused: int, lost: int, margins: Margins) -> J
     return "outside", f"{words}: beyond the margin {margins.score:g}."
 
 
-def _small_loss(cell: StressCell, margins: Margins) -> Judged:
+def _small_loss(cell: StressCell, margins: Margins, level: float) -> Judged:
     if cell.different == 0:
         return "equal", f"All {cell.cases} answers are the clean ones."
-    judged = [_loss(each, margins) for each in cell.estimates if each.metric in _CHANGES]
-    judged += [_shift(each, margins.score) for each in cell.estimates if each.metric == "score_shift"]
-    return min(
-        judged, key=lambda each: VERDICTS.index(each[0]), default=("cannot_tell", "Nothing was estimated.")
-    )
+    losses = {(each.metric, each.subject): each for each in cell.losses}
+    judged = []
+    for found in cell.estimates:
+        if found.metric not in (*_CHANGES, _SHIFT):
+            continue
+        verdict, reason = (_shift if found.metric == _SHIFT else _loss)(found, margins)
+        loss = losses.get((found.metric, found.subject))
+        if verdict == "outside" and loss is not None and not loss.shown:
+            verdict = "cannot_tell"
+            reason = f"{reason} Not shown after allowing for all comparisons (p = {loss.adjusted_p:.2g})."
+        elif verdict == "outside" and loss is not None:
+            reason = f"{reason} p = {loss.adjusted_p:.2g} after allowing for all comparisons."
+        judged.append((VERDICTS.index(verdict), -_size(found, margins), verdict, reason))
+    if not judged:
+        return "cannot_tell", "Nothing was estimated."
+    *_, verdict, reason = min(judged)
+    return verdict, reason
+
+
+def _size(found: Estimate, margins: Margins) -> float:
+    """A loss, or the shift of a score, in units of its margin."""
+    value = found.value or 0.0
+    return abs(value) / margins.score if found.metric == _SHIFT else -value / margins.of(found.metric)
 
 
 def _loss(found: Estimate, margins: Margins) -> Judged:
@@ -113,7 +135,8 @@ def _loss(found: Estimate, margins: Margins) -> Judged:
     return "cannot_tell", f"{shown}: a loss beyond {margin:g} is not excluded."
 
 
-def _shift(found: Estimate, margin: float) -> Judged:
+def _shift(found: Estimate, margins: Margins) -> Judged:
+    margin = margins.score
     if found.value is None or found.low is None or found.high is None:
         return "cannot_tell", f"score: {found.reason}"
     shown = f"mean score {_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})"
@@ -153,31 +176,45 @@ def _follows(cell: StressCell, margins: Margins) -> Judged:
 
 
 def of_test(cells: Sequence[StressCell]) -> tuple[StressVerdict, str, int | None, int | None]:
-    """Verdict of a test with its reason, and the weakest severities not within, and broken."""
+    """Verdict of a test with its reason, and the weakest severities not within, and broken.
+
+    The reason is that of the weakest severity with the worst verdict; the largest loss is named beside it.
+    """
     worst = min(cells, key=lambda cell: (VERDICTS.index(cell.verdict), cell.severity))
     where = f"at {worst.label}: " if len(cells) > 1 else ""
     crosses = [cell.severity for cell in cells if cell.verdict in _NOT_SURE]
     breaks = [cell.severity for cell in cells if cell.verdict in BROKEN]
     return (
         worst.verdict,
-        where + worst.reason,
+        where + worst.reason + _largest(cells, worst),
         min(crosses, default=None),
         min(breaks, default=None),
     )
 
 
+def _largest(cells: Sequence[StressCell], told: StressCell) -> str:
+    found = [
+        (each.value, each, cell)
+        for cell in cells
+        for each in cell.estimates
+        if each.metric in _CHANGES and each.value is not None
+    ]
+    if len(cells) == 1 or not found or told.verdict not in (*_NOT_SURE, "within"):
+        return ""
+    value, largest, cell = min(found, key=lambda each: (each[0], each[2].severity))
+    if value >= 0:
+        return ""
+    name = _CHANGES[largest.metric] + (f" at {largest.subject}" if largest.subject else "")
+    return f" Largest loss: {name} {_signed(value)} at {cell.label}."
+
+
 def ranking(tests: Sequence[StressTestResult]) -> tuple[str, ...]:
     """Names of the tests, what breaks first at the head: by severity, then by the size of the loss."""
 
-    def key(test: StressTestResult) -> tuple[int, int, int, float, str]:
+    def key(test: StressTestResult) -> tuple[int, int, float, str]:
         at = test.breaks_at or test.crosses_at or 9
-        return (
-            VERDICTS.index(test.verdict) if test.breaks_at is None else -1,
-            at,
-            0,
-            -_loss_of(test),
-            test.name,
-        )
+        first = VERDICTS.index(test.verdict) if test.breaks_at is None else -1
+        return first, at, -_loss_of(test), test.name
 
     return tuple(test.name for test in sorted(tests, key=key))
 

@@ -1,6 +1,7 @@
 """Scores of stressed answers against brute force, and verdicts by what is expected."""
 
 import math
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -10,10 +11,12 @@ from hypothesis import strategies as st
 
 from sandbox.evidence.stress_arithmetic import stress_contradictions, tango
 from sandbox.protocol import Protocol
+from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.comparison import paired
 from sandbox.scoring.multiplicity import holm
+from sandbox.scoring.stress.family import adjusted_p
 from sandbox.scoring.stress.score import score_stress
-from sandbox.stress.registry import find
+from sandbox.stress.registry import find, registry
 from sandbox.stress_results import from_json, to_json
 from sandbox.stress_section import resolved_test
 from sandbox.stress_step import SCHEMA
@@ -242,10 +245,13 @@ def test_a_forged_result_contradicts_itself(results):
         ('"verdict":"refused"}', '"verdict":"equal"}', "called equal"),
         ('"patients":60,"positives":30,"protocol', '"patients":60,"positives":29,"protocol', "sample"),
         ('"only_clean":', '"only_clean":1', "add up"),
+        ('"shown":true,"subject":null', '"shown":false,"subject":null', "adjusted p"),
     ):
         assert old in text, old
         forged = stress_contradictions(from_json(text.replace(old, new).encode()), registered)
         assert any(told in sentence for sentence in forged), (told, forged)
+    forged = re.sub(r'("metric":"sensitivity_change","p":)[0-9.e-]+', r"\g<1>0.123", text)
+    assert any("p of sens" in said for said in stress_contradictions(from_json(forged.encode()), registered))
     other = protocol((("dr_gamma", (1,)),)).document
     assert any("registered" in sentence for sentence in stress_contradictions(found, other))
 
@@ -255,3 +261,61 @@ def test_a_forged_result_contradicts_itself(results):
 def test_the_second_tango_agrees_with_the_first(a, b, more, level):
     n = a + b + more + 1
     assert tango(a, b, n, level) == pytest.approx(paired.tango(a, b, n, level), abs=1e-8)
+
+
+def test_every_loss_is_adjusted_over_all_cells_and_only_what_stays_is_called_broken(results):
+    *_, found = results
+    losses = [loss for test in found.tests for cell in test.cells for loss in cell.losses]
+    assert len(losses) > 6
+    assert all(0 < loss.adjusted_p <= 1 for loss in losses)
+    assert all(loss.adjusted_p > loss.p - 0.02 for loss in losses)
+    (cell,) = found.test("side_marker_on_negatives").cells
+    assert {loss.metric for loss in cell.losses if loss.shown} >= {"specificity_change"}
+    reason = found.test("dr_gamma").reason
+    assert "allowing for all comparisons" in reason
+    assert "Largest loss" in reason
+
+
+def test_what_one_test_alone_would_show_many_do_not():
+    """Ten of thirty lose their call: beyond a margin of 0.05 alone, not among sixty other perturbations' changes."""
+    truth, clean, numbers = world()
+    lost = np.array(clean)
+    lost[np.flatnonzero(truth & (clean >= 50))[:10]] = 40
+    names = [name for name, each in registry().items() if each.expectation == "may change within a margin"]
+    names = [
+        name for name in names if find(name).cases == "all" and find(name).readout == "paired difference"
+    ][:60]
+    verdicts = []
+    for chosen in (names[:1], names):
+        cells = {("clean", 1): list(clean), (chosen[0], 1): list(lost)}
+        for name in chosen[1:]:
+            cells[name, 1] = list(np.clip(clean + numbers.integers(-8, 9, 60), 0, 100))
+        given_protocol = protocol(
+            tuple((name, (1,)) for name in chosen), auroc=0.9, sensitivity=0.05, specificity=0.9, score=0.9
+        )
+        verdicts.append(
+            score_stress(scored(truth, clean), asked(cells), given_protocol, "e-1").test(chosen[0])
+        )
+    assert verdicts[0].verdict == "outside"
+    assert verdicts[1].verdict == "cannot_tell"
+    assert "Not shown after allowing" in verdicts[1].reason
+
+
+def test_one_family_of_many_changes_holds_its_level_and_knows_what_goes_together():
+    """2,000 patients' worlds of 40 true changes at the margin: any is shown in 5 %; forty copies count as one."""
+    numbers = np.random.default_rng(1)
+    shown = 0
+    for world_number in range(200):
+        values = numbers.normal(size=(100, 40)) + numbers.normal(size=(100, 1))
+        error = values.std(axis=0, ddof=1) / 10
+        beyond = values.mean(axis=0) / error
+        contributions = list((values - values.mean(axis=0)).T)
+        seed = Seed(evaluation=str(world_number), metric="stress")
+        shown += min(adjusted_p(list(np.abs(beyond)), contributions, seed, 500)) < 0.05
+    assert shown / 200 < 0.05 + 3 * (0.05 * 0.95 / 200) ** 0.5
+    one = numbers.normal(size=100)
+    seed = Seed(evaluation="e", metric="stress")
+    (alone,) = adjusted_p([2.5], [one - one.mean()], seed, 20_000)
+    copies = adjusted_p([2.5] * 40, [one - one.mean()] * 40, seed, 20_000)
+    assert alone == pytest.approx(math.erfc(2.5 / math.sqrt(2)), abs=0.003)
+    assert set(copies) == {alone}

@@ -1,0 +1,99 @@
+"""The sampled cases, clean and under one perturbation at one severity, side by side; what every cell is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sandbox.protocol import Protocol
+from sandbox.scoring.cases import Bools, Floats, Integers, count_patients
+from sandbox.scoring.estimates import Basis
+from sandbox.scoring.stress.answers import Put, Sample
+from sandbox.scoring.stress.verdicts import Margins
+from sandbox.stress.perturbation import Perturbation
+
+NOT_APPLICABLE = "not_applicable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What every cell needs: the protocol's choices, and the lowest score of each threshold that is a call."""
+
+    evaluation: str
+    level: float
+    replicates: int
+    margins: Margins
+    thresholds: dict[str, float]
+    proportion: str
+
+
+def setting_of(protocol: Protocol, evaluation: str) -> Setting:
+    """Read the setting off a protocol with a section ``stress``."""
+    stress, score = protocol.stress, protocol.score
+    assert stress is not None
+    span = score.maximum - score.minimum
+    return Setting(
+        evaluation=evaluation,
+        level=stress.level,
+        replicates=protocol.intervals.bootstrap_replicates,
+        margins=Margins(
+            auroc=stress.margins.auroc,
+            sensitivity=stress.margins.sensitivity,
+            specificity=stress.margins.specificity,
+            score=stress.margins.score * span,
+        ),
+        # Scores are multiples of a step: a threshold on one of them must not miss it by rounding.
+        thresholds={
+            point.name: point.threshold - 1e-9 * span
+            for point in protocol.operating_points
+            if point.threshold is not None
+        },
+        proportion=protocol.intervals.proportion,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """The cases that are analysed: ``counted`` are stressed, the others stand with their clean answers.
+
+    ``row`` is the place of each in the sample; scores are NaN without an answer.
+    """
+
+    reference: Bools
+    clean: Floats
+    stressed: Floats
+    donor: Floats
+    counted: Bools
+    patient: Integers
+    row: Integers
+
+    def basis(self, kept: Bools, level: float) -> Basis:
+        """Basis of an estimate over ``kept`` cases."""
+        return Basis(
+            n=int(np.count_nonzero(kept)),
+            positives=int(np.count_nonzero(self.reference[kept])),
+            patients=count_patients(self.patient[kept]),
+            level=level,
+        )
+
+
+def pairs_of(sample: Sample, put: Put, perturbation: Perturbation) -> Pairs:
+    """Pair the answers of the cases for which the perturbation is meant, and has a meaning."""
+    meant = {
+        "all": np.ones_like(sample.reference),
+        "positive": sample.reference,
+        "negative": ~sample.reference,
+    }[perturbation.cases]
+    counted = (put.failure != NOT_APPLICABLE) & meant
+    # Where only one class is perturbed, the other stands for itself: what changes is how the two are told apart.
+    kept = counted if perturbation.cases == "all" else counted | ~meant
+    return Pairs(
+        reference=sample.reference[kept],
+        clean=sample.score[kept],
+        stressed=np.where(counted, put.score, sample.score)[kept],
+        donor=np.where(put.donor >= 0, sample.score[put.donor], np.nan)[kept],
+        counted=counted[kept],
+        patient=sample.patient[kept],
+        row=np.flatnonzero(kept).astype(np.int64),
+    )
