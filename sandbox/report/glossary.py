@@ -14,9 +14,11 @@ from sandbox.bias_results import Bias
 from sandbox.report.definition import Method, Metric
 from sandbox.report.glossary_masks import FINDING_METRICS, MASK_METHODS, MASK_METRICS
 from sandbox.report.glossary_mix import MIX_METHODS, mix_methods
+from sandbox.report.glossary_stress import STRESS_METHODS, STRESS_METRICS
 from sandbox.report.glossary_tasks import TASK_METHODS, TASK_METRICS
 from sandbox.report.text import words
 from sandbox.results import Estimate, Results
+from sandbox.stress_results import StressResults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ METRICS: Final[Mapping[str, Metric]] = {
     **TASK_METRICS,
     **MASK_METRICS,
     **FINDING_METRICS,
+    **STRESS_METRICS,
     "auroc": Metric(
         label="AUROC",
         definition=(
@@ -164,6 +167,7 @@ METHODS: Final[Mapping[str, Method]] = {
     **TASK_METHODS,
     **MASK_METHODS,
     **MIX_METHODS,
+    **STRESS_METHODS,
     "wilson": Method(definition="Score interval of a proportion.", source="Wilson 1927; Newcombe 1998"),
     "clopper-pearson": Method(
         definition="Exact binomial interval of a proportion, never narrower than stated.",
@@ -349,9 +353,9 @@ def estimates_in(value: object) -> Iterable[Estimate]:
             yield from estimates_in(getattr(value, field.name))
 
 
-def metrics_used(results: Results) -> list[tuple[str, Metric | None]]:
+def metrics_used(results: Results, stress: StressResults | None = None) -> list[tuple[str, Metric | None]]:
     """Give each metric that occurs, in order of first occurrence."""
-    names = dict.fromkeys(estimate.metric for estimate in estimates_in(results))
+    names = dict.fromkeys(estimate.metric for estimate in estimates_in((results, stress)))
     for analysis in results.analyses:
         names |= dict.fromkeys(each.metric for each in (analysis.bias.families if analysis.bias else ()))
     return [(name, METRICS.get(name)) for name in names]
@@ -373,7 +377,16 @@ def _gap_methods(bias: Bias) -> Iterable[tuple[str, int, str]]:
                 yield made.method, made.version, f"{what} of {label}"
 
 
-def methods_used(results: Results) -> list[MethodUse]:
+def _stress_methods(stress: StressResults) -> Iterable[tuple[str, int, str]]:
+    for estimate in estimates_in(stress):
+        yield estimate.method, estimate.version, metric_label(estimate.metric)
+    if any(cell.losses for test in stress.tests for cell in test.cells):
+        yield "max-t-stress", 1, "losses under stress"
+    if stress.shortcuts:
+        yield "max-t-permutation", 1, metric_label("group_auroc")
+
+
+def methods_used(results: Results, stress: StressResults | None = None) -> list[MethodUse]:
     """Give each word of the interval methods that occur, with what it served: methods, then additions."""
     served: dict[str, dict[str, None]] = {}
     versions: dict[str, dict[int, None]] = {}
@@ -386,6 +399,7 @@ def methods_used(results: Results) -> list[MethodUse]:
         if analysis.bias is not None:
             uses += _gap_methods(analysis.bias)
         uses += mix_methods(analysis)
+    uses += [] if stress is None else _stress_methods(stress)
     for identifier, version, shown in uses:
         for word in words_of(identifier):
             served.setdefault(word, {})[shown] = None

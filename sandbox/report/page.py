@@ -98,8 +98,8 @@ def render(report: ReportInput) -> bytes:
         gap_criteria=_gap_criteria(analysis),
         compositions=_by_attribute(results.composition),
         strata=_by_attribute(analysis.strata),
-        metrics=glossary.metrics_used(results),
-        methods=glossary.methods_used(results),
+        metrics=glossary.metrics_used(results, report.stress),
+        methods=glossary.methods_used(results, report.stress),
         roc_rows=_evenly(len(analysis.curves.roc.threshold)) if analysis.curves.roc else [],
         protocol_lines=_document_lines(report.protocol.document),
         **_stress_rows(report.stress),
@@ -165,6 +165,7 @@ def _environment() -> Environment:
         gap_verdicts=gap_findings.GAP_VERDICTS,
         gap_icons=gap_findings.GAP_ICONS,
         stress_at=stress_findings.at,
+        stress_name=stress_findings.words_of,
         stress_icons=stress_findings.STRESS_ICONS,
         stress_words=stress_findings.STRESS_WORDS,
     )
@@ -255,6 +256,7 @@ def _stress_rows(stress: StressResults | None) -> dict[str, object]:
         "stress_ranked": stress_findings.ranked(stress),
         "stress_heat": stress_findings.heat_rows(stress),
         "stress_groups": stress_findings.hurt_groups(stress),
+        "stress_comparisons": stress_findings.comparisons(stress),
     }
 
 

@@ -30,6 +30,7 @@ STRESS_ICONS: Final[dict[StressVerdict, str]] = {
 GRADES: Final = 5
 MOST_CURVES: Final = 6
 _CHANGES: Final = ("auroc_change", "sensitivity_change", "specificity_change")
+_MODALITIES: Final = frozenset({"ct", "mr", "us", "dr", "mg", "nm", "pt"})
 _SHORT: Final = {"auroc_change": "AUROC", "sensitivity_change": "sens.", "specificity_change": "spec."}
 
 
@@ -53,7 +54,7 @@ class HeatRow:
 
 
 def stress_line(results: StressResults) -> str:
-    """Say in a sentence or two what came of it."""
+    """Say in a sentence or two what came of it, what breaks first at the head."""
     counts = {item.verdict: item.tests for item in results.verdicts}
     broken = [results.test(name) for name in results.ranked if results.test(name).breaks_at is not None]
     tests = len(results.tests) - 1
@@ -61,19 +62,24 @@ def stress_line(results: StressResults) -> str:
         told = counts.get("cannot_tell", 0)
         rest = f"; for {told} this sample cannot tell" if told else ""
         return f"None of {tests} perturbations shows a loss beyond the margins{rest}."
-    names = ", ".join(f"{words_of(test.name)} ({_where(test)})" for test in broken[:3])
-    more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
-    return f"{len(broken)} of {tests} perturbations break it: {names}{more}."
+    names = "; ".join(f"{words_of(test.name)} at {_where(test)}" for test in broken[:3])
+    more = f"; and {len(broken) - 3} more" if len(broken) > 3 else ""
+    return f"{len(broken)} of {tests} perturbations break it, first of all {names}{more}."
 
 
 def words_of(name: str) -> str:
-    """Write a perturbation's name as words."""
-    return name.replace("_", " ")
+    """Write a perturbation's name as words; the modality that it is for stays an abbreviation."""
+    first, *rest = name.split("_")
+    return " ".join([first.upper() if first in _MODALITIES else first, *rest])
+
+
+def comparisons(results: StressResults) -> int:
+    """How many losses were adjusted for each other."""
+    return sum(len(cell.losses) for test in results.tests for cell in test.cells)
 
 
 def _where(test: StressTestResult) -> str:
-    cell = next(cell for cell in test.cells if cell.severity == test.breaks_at)
-    return cell.label if len(test.cells) > 1 else "as it is"
+    return next(cell.label for cell in test.cells if cell.severity == test.breaks_at)
 
 
 def at(test: StressTestResult, severity: int | None) -> str:

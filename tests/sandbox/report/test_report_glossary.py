@@ -11,6 +11,8 @@ from sandbox.protocol import load_protocol
 from sandbox.report import glossary
 from sandbox.results import Results
 from sandbox.scoring.score import score
+from sandbox.scoring.stress.score import score_stress
+from tests.sandbox.scoring import test_stress_scores as stress_world
 
 PROTOCOL = """\
 proctor: protocol/1
@@ -73,3 +75,34 @@ def test_every_metric_and_method_of_real_results_has_a_definition(scored):
 )
 def test_an_identifier_comes_apart_into_its_words(identifier, words):
     assert glossary.words_of(identifier) == words
+
+
+def test_every_metric_and_method_of_stress_results_has_a_definition():
+    numbers = np.random.default_rng(3)
+    truth = np.arange(60) % 2 == 0
+    clean = np.clip(numbers.normal(35 + 35 * truth, 15), 0, 100).astype(int)
+    tests = (
+        ("dr_gamma", (1, 5)),
+        ("borders_only", (5,)),
+        ("header_of_another_patient", (1,)),
+        ("constant", (3,)),
+    )
+    given = stress_world.protocol(tests)
+    given = given.model_copy(update={"stress": given.stress.model_copy(update={"shortcuts": ("scanner",)})})
+    cells = {
+        ("clean", 1): list(clean),
+        ("dr_gamma", 1): list(np.clip(clean + numbers.integers(-5, 6, 60), 0, 100)),
+        ("dr_gamma", 5): list(numbers.integers(0, 101, 60)),
+        ("borders_only", 5): list(numbers.integers(0, 101, 60)),
+        ("header_of_another_patient", 1): [int(clean[(i + 3) % 60]) for i in range(60)],
+        ("constant", 3): ["refused"] * 60,
+    }
+    found = score_stress(stress_world.scored(truth, clean), stress_world.asked(cells), given, "ev-1")
+    assert [each.verdict for each in found.shortcuts] != []
+    names = {estimate.metric for estimate in glossary.estimates_in(found)}
+    assert names <= set(glossary.METRICS)
+    assert names >= {"auroc_change", "score_shift", "difference_to_pixels", "group_auroc"}
+    methods = {
+        word for estimate in glossary.estimates_in(found) for word in glossary.words_of(estimate.method)
+    }
+    assert methods <= {*glossary.METHODS, *glossary.BEFORE, *glossary.AFTER}
