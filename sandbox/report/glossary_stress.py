@@ -58,7 +58,7 @@ STRESS_METRICS: Final[Mapping[str, Metric]] = {
         label="AUROC of a group",
         definition=(
             "Among patients of one class, the chance that one of the group scores higher than one of the others, ties "
-            "counted half; 0.5 where the score tells nothing of the group. One number a patient: the mean of the scores."
+            "counted half; 0.5 where the score tells nothing of the group. One number a patient, the mean score."
         ),
         source="Hanley & McNeil 1982; Geirhos et al. 2020",
     ),
