@@ -35,10 +35,12 @@ class MaskForm:
     """A mask as ``{"shape": [...], "runs": [...]}``, of at most ``runs`` run lengths.
 
     ``shape`` is rows and columns, or slices, rows and columns. ``runs`` alternate from outside of the mask, in
-    row-major order, and add up to the product of the sides.
+    row-major order, and add up to the product of the sides. Contracts with an output folder may give it as a file of
+    images; one on another grid than the case is refused, or resampled where ``resample`` says so.
     """
 
     runs: int
+    resample: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,8 @@ def answer_ranges(task: Mapping[str, Any]) -> dict[str, Form]:
 
     ``{"output": {"score": {"minimum": 0, "maximum": 1}}}`` asks for one number ``score``. With ``"whole": true``
     a number must have no fraction: a grade between two grades is no answer. ``{"mask": {"runs": 8192}}``
-    asks for a mask, ``{"findings": {"most": 100, "minimum": 0, "maximum": 1}}`` for findings.
+    (and ``"on_mismatch": "resample"``) asks for a mask, ``{"findings": {"most": 100, "minimum": 0, "maximum": 1}}``
+    for findings.
 
     Raises:
         ValueError: there is no output, or a range is not two ordered numbers.
@@ -85,8 +88,9 @@ def answer_ranges(task: Mapping[str, Any]) -> dict[str, Form]:
         raise ValueError("task has no output: name the numbers that an answer must hold")
     ranges: dict[str, Form] = {}
     for name, bounds in output.items():
-        if bounds.keys() == {"runs"}:
-            ranges[str(name)] = MaskForm(runs=int(bounds["runs"]))
+        if "runs" in bounds:
+            resample = bounds.get("on_mismatch") == "resample"
+            ranges[str(name)] = MaskForm(runs=int(bounds["runs"]), resample=resample)
             continue
         if "most" in bounds:
             ranges[str(name)] = FindingsForm(

@@ -34,6 +34,7 @@ _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _BLOCK = 1 << 20
+_MOST_NAMES = 1_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
@@ -123,6 +124,30 @@ def collect(root: Path, wanted: Mapping[str, int]) -> dict[str, bytes]:
             except FileNotFoundError:
                 continue
     return found
+
+
+def collect_one(root: Path, folder: str, suffix: str, cap: int) -> bytes | None:
+    """Read the only file of ``folder`` (relative to ``root``) whose name ends with ``suffix``; None when there is none.
+
+    Raises:
+        CollectionRefused: there are several, or it is not a plain file of its own, or too large.
+    """
+    with _opened_root(root) as base:
+        if folder:
+            _check_path(folder)
+            try:
+                os.close(_open_beneath(base, folder, _LOOK))
+            except FileNotFoundError:
+                return None
+        names = [name for name in _names(base, folder, _MOST_NAMES) if name.endswith(suffix)]
+        if not names:
+            return None
+        if len(names) > 1:
+            raise CollectionRefused(CollectionCode.TOO_MANY_FILES)
+        try:
+            return _content(base, f"{folder}/{names[0]}" if folder else names[0], cap)
+        except FileNotFoundError:
+            raise CollectionRefused(CollectionCode.CHANGED) from None
 
 
 def collect_tree(root: Path, *, limits: CollectionLimits) -> Iterator[CollectedFile]:

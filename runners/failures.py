@@ -67,13 +67,15 @@ _SENTENCES = {
     FailureCode.CRASHED: "The container ended with an error before it answered the case.",
     FailureCode.SILENT_EXIT: "The container ended without an error and without answering the case.",
     FailureCode.PARTIAL_LINE: "The container began a line of output and never finished it.",
-    FailureCode.GARBAGE: "The answer was not one JSON object of the agreed form on one line.",
+    FailureCode.GARBAGE: "The answer was not of the agreed form: one JSON object on one line, or the declared file.",
     FailureCode.WRONG_CASE: "The answer named a case other than the one asked.",
     FailureCode.OUT_OF_RANGE: "The answer held a value outside the range that the protocol declares.",
     FailureCode.FLOOD: "The container wrote far more output than an answer needs.",
     FailureCode.REFUSED: "The container declined to answer the case.",
     FailureCode.OUTPUT_MISSING: "The container ended without an error, but its output has no answer to the case.",
-    FailureCode.OUTPUT_REFUSED: "The output holds links, special files, or more than an answer may be.",
+    FailureCode.OUTPUT_REFUSED: (
+        "The output holds links, special files, more than an answer may be, or a mask on another grid than the case."
+    ),
     FailureCode.ERROR_REPORTED: "The container said by its status that it failed on the case.",
     FailureCode.NOT_STARTED: (
         "The case was not asked: the container did not become ready, or failed too often in a row."

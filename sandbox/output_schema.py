@@ -7,7 +7,7 @@ container can pass on are counted: log2(levels) for each number.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -119,10 +119,13 @@ class ValueOutput(_Part):
 class MaskOutput(_Part):
     """A mask on the grid of the case's image, as run lengths; ``runs`` is how many of them it may have.
 
-    It is kept as it was answered: a mask is whole numbers already, and rounding would move its border.
+    It is kept as it was answered: a mask is whole numbers already, and rounding would move its border. A mask that a
+    container leaves as a file may lie on another grid; ``on_mismatch`` says whether it is then refused, or put on the
+    image's grid (each element of the image takes the nearest element of the mask).
     """
 
     runs: int = Field(default=8192, ge=2, le=1_000_000)
+    on_mismatch: Literal["refuse", "resample"] = "refuse"
 
     @property
     def numbers(self) -> tuple[Number, ...]:
@@ -130,9 +133,10 @@ class MaskOutput(_Part):
         return ()
 
     @property
-    def request(self) -> dict[str, dict[str, int]]:
+    def request(self) -> dict[str, dict[str, int | str]]:
         """The part of the task that tells a container, and the reader of its answers, what is asked."""
-        return {MASK: {"runs": self.runs}}
+        mismatch = {} if self.on_mismatch == "refuse" else {"on_mismatch": self.on_mismatch}
+        return {MASK: {"runs": self.runs, **mismatch}}
 
 
 class FindingsOutput(_Part):

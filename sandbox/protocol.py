@@ -372,6 +372,9 @@ class Protocol(_Part):
             for name in names:
                 if part.get(name) in (None, [], {}):
                     part.pop(name, None)
+        mask = plain["output"].get("mask")
+        if mask and mask["on_mismatch"] == "refuse":
+            del mask["on_mismatch"]
         return plain if self.stress is None else {**plain, "stress": self.stress.document}
 
     def with_stress_tests(self, tests: tuple[ResolvedTest, ...]) -> Protocol:

@@ -76,7 +76,7 @@ def contract_run(
     )
 
 
-def _request(output: Output) -> Mapping[str, Mapping[str, float | bool]]:
+def _request(output: Output) -> Mapping[str, Mapping[str, float | bool | str]]:
     part = output.mask or output.findings
     return part.request if part is not None else {number.name: _range(number) for number in output.numbers}
 

@@ -7,6 +7,10 @@ the case's name. ``{case}`` in file or pointer stands for that name, for contain
 Where a task asks for several numbers, the place holds one object of all of them by name (and nothing else), or
 ``{output}`` stands for each number's name: ``{output}.json``, ``result.json#/classes/{output}/probability``,
 ``predictions.csv#case=p_{output}``; what else stands in the file is then passed over.
+
+A mask may be an image of the case's own grid: ``lesion.nii.gz``, ``mask.mha``, ``mask.png``, ``segmentation.dcm``.
+Inside is what is not 0; ``lesion.nii.gz#2`` says what equals 2, or segment 2. ``images/lesion/*.mha`` is the one such
+file of a folder, whatever its name.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +29,15 @@ from runners.failures import CaseFailed, FailureCode, RefusalCode
 FILE_BYTES = 8 << 20
 """Bytes that one file of answers may have."""
 
+MASK_BYTES = 256 << 20
+"""Bytes that one file with a mask may have."""
+MASK_SUFFIXES = (".nii", ".nii.gz", ".mha", ".png", ".dcm")
+
 _FILE = re.compile(
-    r"(?:[A-Za-z0-9_{][A-Za-z0-9._{}-]{0,127}/){0,7}[A-Za-z0-9_{][A-Za-z0-9._{}-]{0,127}\.(?:json|csv)"
+    r"(?:[A-Za-z0-9_{][A-Za-z0-9._{}-]{0,127}/){0,7}"
+    r"(?:[A-Za-z0-9_{][A-Za-z0-9._{}-]{0,127}\.(?:json|csv|nii|nii\.gz|mha|png|dcm)|\*\.(?:nii|nii\.gz|mha|png|dcm))"
 )
+_VALUE = re.compile(r"(?:[1-9][0-9]{0,4})?")
 _POINTER = re.compile(r"(?:/[^/]{0,200}){0,16}")
 _COLUMNS = re.compile(r"([^=]{1,100})=([^=]{1,100})")
 _UNUSUAL = re.compile(r"[^A-Za-z0-9._-]")
@@ -37,13 +47,26 @@ _LONGEST_FIELD = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerLocation:
-    """A checked declaration; ``place`` is a JSON pointer, or for CSV the two columns ``KEY=VALUE``."""
+    """A checked declaration.
+
+    ``place`` is a JSON pointer, for CSV the two columns ``KEY=VALUE``, for a mask the value that is inside.
+    """
 
     file: str
     place: str
 
     def __str__(self) -> str:
         return f"{self.file}#{self.place}" if self.place else self.file
+
+    @property
+    def is_mask(self) -> bool:
+        """Whether the file is a mask as an image."""
+        return self.file.endswith(MASK_SUFFIXES)
+
+    @property
+    def value(self) -> int | None:
+        """The value of a mask that is inside; None: whatever is not 0."""
+        return int(self.place) if self.is_mask and self.place else None
 
     @property
     def by_output(self) -> bool:
@@ -82,33 +105,39 @@ def parse_location(text: str) -> AnswerLocation:
     """
     file, _, place = text.partition("#")
     braces = f"{file}{place}".replace("{case}", "").replace("{output}", "")
-    table = file.endswith(".csv")
+    form = _COLUMNS if file.endswith(".csv") else _VALUE if file.endswith(MASK_SUFFIXES) else _POINTER
     if (
         not _FILE.fullmatch(file)
         or "{" in braces
         or "}" in braces
-        or not (_COLUMNS if table else _POINTER).fullmatch(place)
+        or not form.fullmatch(place)
         or re.search(r"~(?![01])", place)
     ):
         raise ContractRefused(
-            "The place of the answer must be FILE.json, FILE.json#/json/pointer or FILE.csv#KEY=VALUE, relative to "
-            "the output folder, in plain names; {case} may stand for the case, and {output} for a number's name."
+            "The place of the answer must be FILE.json, FILE.json#/json/pointer, FILE.csv#KEY=VALUE, or for a mask "
+            "FILE.nii.gz (.nii, .mha, .png, .dcm), relative to the output folder, in plain names; {case} may stand for "
+            "the case, and {output} for a number's name."
         )
     return AnswerLocation(file=file, place=place)
 
 
 def located_answer(
-    contents: Mapping[str, bytes], location: AnswerLocation, case: str, ranges: Mapping[str, Form]
+    contents: Mapping[str, bytes],
+    location: AnswerLocation,
+    case: str,
+    ranges: Mapping[str, Form],
+    converted: Callable[[Any], Any] = lambda value: value,
 ) -> Answer:
     """Read the answer to ``case`` from the contents of its files, by name; files that are not there are missing.
 
     The value is a number when the task has one output, or an object of all its numbers by name, or
-    ``{"refused": CODE}``. With ``{output}`` in the location, each place holds one number.
+    ``{"refused": CODE}``. With ``{output}`` in the location, each place holds one number. ``converted`` makes of a
+    value in another platform's form the agreed one.
 
     Raises:
         CaseFailed: GARBAGE, OUTPUT_MISSING (no file, or it does not speak of the case) or OUT_OF_RANGE.
     """
-    values = {name: _value(contents, location, case, name) for name in _places(location, ranges)}
+    values = {name: converted(_value(contents, location, case, name)) for name in _places(location, ranges)}
     value: Any = next(iter(values.values()))
     if isinstance(value, dict) and value.keys() == {"refused"}:
         try:

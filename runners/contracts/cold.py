@@ -23,6 +23,7 @@ from runners.contracts.container import Folders, plan, settings
 from runners.contracts.interface import ContractRun
 from runners.contracts.one_shot import OneShot, create
 from runners.contracts.output_folder import OutputFolder
+from runners.contracts.staged_case import StagedCase, staged_case
 from runners.errors import SessionError
 from runners.failures import CaseFailed, FailureCode
 from runners.leftovers import remove_leftovers
@@ -120,6 +121,7 @@ class _ColdRun:
                 return _failed(case, FailureCode.NOT_STARTED, detail="given up")
             if self._seconds_left <= 0:
                 return _failed(case, FailureCode.RUN_TIMEOUT)
+            staged = self._staged(case)
             try:
                 self._contract.arrange(case, place)
             except CaseFailed as failure:
@@ -134,7 +136,7 @@ class _ColdRun:
                 finally:
                     seconds = time.monotonic() - began
                     self._seconds_left -= seconds
-                answer = self._read(case.case)
+                answer = self._read(staged)
             except CaseFailed as failure:
                 return self._outcome(case, seconds, failure=failure, cut=within < allowed)
             return self._outcome(case, seconds, answer=answer)
@@ -147,8 +149,10 @@ class _ColdRun:
             if not cases:
                 return
             place.mkdir(mode=0o755)
+            staged = {}
             for case in cases:
                 check_case(case.case, case.files)
+                staged[case.case] = self._staged(case)
                 self._contract.arrange(case, place)
             began = time.monotonic()
             ended: CaseFailed | None = None
@@ -160,7 +164,7 @@ class _ColdRun:
             for case in cases:
                 try:
                     # A container that crashed late may have answered the cases before; those answers stand.
-                    yield self._outcome(case, seconds, answer=self._read(case.case))
+                    yield self._outcome(case, seconds, answer=self._read(staged[case.case]))
                 except CaseFailed as failure:
                     missing = failure.code is FailureCode.OUTPUT_MISSING and ended is not None
                     yield self._outcome(case, seconds, failure=ended if missing else failure)
@@ -199,8 +203,11 @@ class _ColdRun:
         else:
             self._background.do(self._run.engine.remove, container.name)
 
-    def _read(self, case: str) -> Answer:
-        return collected_answer(self._output.path, self._answer, case, self._ranges)
+    def _staged(self, case: CaseInput) -> StagedCase:
+        return staged_case(self._run.reader, case, self._answer, self._ranges)
+
+    def _read(self, staged: StagedCase) -> Answer:
+        return collected_answer(self._output.path, self._answer, staged, self._ranges)
 
     def _outcome(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from runners.contracts.metaimage import Volume
@@ -27,5 +27,34 @@ class ImageReader(Protocol):
 
         Raises:
             CaseFailed: STAGING_FAILED, they cannot be decoded, or are not one image.
+        """
+        ...
+
+    def grid(self, case: CaseInput) -> object:
+        """Where the elements of the case's images lie: for :meth:`mask` and :meth:`pixels`, and nobody else.
+
+        Raises:
+            CaseFailed: STAGING_FAILED, they have no common grid.
+        """
+        ...
+
+    def mask(
+        self, content: bytes, grid: object, *, value: int | None, resample: bool, runs: int
+    ) -> tuple[int, ...]:
+        """Read a file that a container wrote as a mask on ``grid``: how many sides, the sides, the run lengths.
+
+        ``value`` alone is inside where it is given. One on another grid is refused, or put on this one.
+
+        Raises:
+            CaseFailed: GARBAGE, it is no mask; OUTPUT_REFUSED, it is too large or lies on another grid; OUT_OF_RANGE,
+                it has more than ``runs`` run lengths.
+        """
+        ...
+
+    def pixels(self, grid: object, points: Sequence[tuple[float, ...]]) -> list[tuple[float, float]]:
+        """Column and row (0, 0 the centre of the first) of places in the patient (LPS, mm), on a case of one plane.
+
+        Raises:
+            CaseFailed: STAGING_FAILED, the case has several planes.
         """
         ...

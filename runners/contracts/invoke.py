@@ -26,6 +26,7 @@ from runners.contracts.container import Folders, plan, settings
 from runners.contracts.interface import ContractRun
 from runners.contracts.output_folder import OutputFolder
 from runners.contracts.served import Server
+from runners.contracts.staged_case import StagedCase, staged_case
 from runners.errors import SessionError
 from runners.failures import CaseFailed, FailureCode
 from runners.images import loopback_image
@@ -79,12 +80,13 @@ def run_served(
             for case in cases:
                 check_case(case.case, case.files)
                 place = waiting / case.case
+                staged = staged_case(run.reader, case, answer, ranges)
                 try:
                     arrange(case, place)
                 except CaseFailed as failure:
                     yield not_staged(case, failure)
                 else:
-                    yield _case(warm, case, place)
+                    yield _case(warm, staged, place)
                 finally:
                     background.do(remove_folders, place, case.directory)
         finally:
@@ -93,10 +95,10 @@ def run_served(
                 background.do(remove_folders, folder)
 
 
-def _case(warm: WarmContainer[_Served], case: CaseInput, place: Path) -> CaseOutcome:
+def _case(warm: WarmContainer[_Served], staged: StagedCase, place: Path) -> CaseOutcome:
     refused = warm.ready()
-    asked = refused or warm.ask(lambda served, within: served.ask(case, place, within))
-    return asked.outcome(case.case)
+    asked = refused or warm.ask(lambda served, within: served.ask(staged, place, within))
+    return asked.outcome(staged.case)
 
 
 @dataclass(slots=True)
@@ -140,7 +142,7 @@ class _Served:
         """Remove the server at once: nothing tells it that there are no more cases."""
         self.server.stop()
 
-    def ask(self, case: CaseInput, place: Path, within: float) -> Answer:
+    def ask(self, staged: StagedCase, place: Path, within: float) -> Answer:
         """Ask about one case, whose files lie in ``place``; they are taken back there, and the output is emptied.
 
         Raises:
@@ -148,11 +150,11 @@ class _Served:
         """
         _swap(place, self.shown)
         try:
-            return self._invoke(case.case, within)
+            return self._invoke(staged, within)
         finally:
             _swap(self.shown, place)
 
-    def _invoke(self, case: str, within: float) -> Answer:
+    def _invoke(self, staged: StagedCase, within: float) -> Answer:
         self.server.begin_case()
         status = self.server.ask("POST", "/invoke", within)
         if status == 0:
@@ -162,7 +164,7 @@ class _Served:
         try:
             if status != _CREATED:
                 raise CaseFailed(FailureCode.ERROR_REPORTED, f"status {status}")
-            return collected_answer(self.output.path, self.answer, case, self.ranges)
+            return collected_answer(self.output.path, self.answer, staged, self.ranges)
         finally:
             with _output_refused():
                 self.output.empty()

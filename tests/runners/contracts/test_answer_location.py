@@ -38,6 +38,14 @@ def read(text, content, ranges=ONE, case="c1"):
         "answer.json#/{x}",
         "a\n.json",
         "a.json\n",
+        "*.json",
+        "*/mask.nii",
+        "mask*.nii",
+        "mask.nii#0",
+        "mask.nii#x",
+        "mask.nii#123456",
+        "mask.tif",
+        ".nii.gz",
     ],
 )
 def test_places_that_cannot_be_declared(text):
@@ -151,3 +159,20 @@ def test_any_bytes_are_an_answer_or_a_failure(content, place):
     except CaseFailed:
         return
     assert answer.refusal is not None or 0 <= answer.values["score"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "file", "value"),
+    [
+        ("mask.nii.gz", "mask.nii.gz", None),
+        ("{case}/mask.mha#3", "c1/mask.mha", 3),
+        ("images/lesion/*.mha", "images/lesion/*.mha", None),
+        ("*.png", "*.png", None),
+        ("seg.dcm#12", "seg.dcm", 12),
+    ],
+)
+def test_places_of_masks(text, file, value):
+    location = parse_location(text)
+    assert (location.is_mask, location.file_of("c1"), location.value) == (True, file, value)
+    assert str(location) == text
+    assert not parse_location("a.json#/1").is_mask
