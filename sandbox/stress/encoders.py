@@ -1,19 +1,19 @@
 """Write pixels in each transfer syntax for which a permissively licensed encoder exists.
 
 Native (PS3.5 A.1 to A.3, A.5): pydicom. RLE (annex G): pydicom. JPEG lossless processes 14 and 14 SV1
-(ISO 10918-1): gdcm. JPEG baseline: Pillow. JPEG-LS (ISO 14495-1): CharLS. JPEG 2000 (ISO 15444-1): OpenJPEG.
-No encoder is there for HTJ2K and for 12-bit JPEG Extended; the registry lists them as not available.
+(ISO 10918-1): gdcm. JPEG baseline and 12-bit extended: libjpeg-turbo, through imagecodecs. JPEG-LS (ISO 14495-1):
+CharLS. JPEG 2000 (ISO 15444-1): OpenJPEG. High-throughput JPEG 2000 (ISO 15444-15): OpenJPH, through imagecodecs.
 """
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Callable
 from typing import Any
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 from pydicom import uid as uids
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
@@ -33,16 +33,13 @@ NATIVE = frozenset(
         str(uids.DeflatedExplicitVRLittleEndian),
     }
 )
-NOT_AVAILABLE: dict[str, str] = {
-    str(uids.HTJ2KLossless): "OpenJPEG decodes HTJ2K and does not encode it",
-    str(uids.HTJ2KLosslessRPCL): "OpenJPEG decodes HTJ2K and does not encode it",
-    str(uids.JPEGExtended12Bit): "no permissively licensed encoder of 12-bit JPEG is installed",
-}
-"""Transfer syntaxes that Proctor reads and cannot write, with the reason."""
-
+_HTJ2K = frozenset({str(uids.HTJ2KLossless), str(uids.HTJ2KLosslessRPCL)})
+_LOWEST_RESOLUTION = 64
+"""Most rows and columns of the lowest resolution of HTJ2K with RPCL options (PS3.5 10.18)."""
 _PIXEL_DATA = Tag("PixelData")
 _METHODS = {
     str(uids.JPEGBaseline8Bit): "ISO_10918_1",
+    str(uids.JPEGExtended12Bit): "ISO_10918_1",
     str(uids.JPEGLSNearLossless): "ISO_14495_1",
     str(uids.JPEG2000): "ISO_15444_1",
 }
@@ -144,6 +141,10 @@ def _frame_encoder(image: Image, syntax: str, quality: float) -> Callable[[Integ
         if colour:
             set_text(dataset, "PhotometricInterpretation", "YBR_FULL_422")
         return lambda frame: _jpeg(frame, int(quality))
+    if syntax == str(uids.JPEGExtended12Bit):
+        if colour or low < 0 or bits != 12:
+            raise NotApplicableError("JPEG Extended is for grey pixels of 12 bits here")
+        return lambda frame: _even(imagecodecs.jpeg8_encode(frame, int(quality), bitspersample=12))
     if syntax in (str(uids.JPEGLSLossless), str(uids.JPEGLSNearLossless)):
         import jpeg_ls  # type: ignore[import-untyped]
 
@@ -170,6 +171,13 @@ def _frame_encoder(image: Image, syntax: str, quality: float) -> Callable[[Integ
             set_text(dataset, "PhotometricInterpretation", "YBR_ICT" if lossy else "YBR_RCT")
         ratios = [float(quality)] if lossy else None
         return lambda frame: _jpeg_2000(frame, bits, colour, ratios)
+    if syntax in _HTJ2K:
+        # The stream is as deep as the array, and the header must say what the stream says.
+        set_number(dataset, "BitsStored", number_of(dataset, "BitsAllocated"))
+        set_number(dataset, "HighBit", number_of(dataset, "BitsAllocated") - 1)
+        if colour:
+            set_text(dataset, "PhotometricInterpretation", "YBR_RCT")
+        return _htj2k
     raise NotApplicableError("there is no encoder for this transfer syntax")
 
 
@@ -207,11 +215,22 @@ def _jpeg_2000(frame: IntegerArray, bits: int, colour: bool, ratios: list[float]
 
 
 def _jpeg(frame: IntegerArray, quality: int) -> bytes:
-    buffer = io.BytesIO()
+    if frame.ndim == 2:
+        return _even(imagecodecs.jpeg8_encode(frame, quality))
     # 4:2:2 is what Photometric Interpretation YBR_FULL_422 promises.
-    PillowImage.fromarray(frame).save(buffer, "JPEG", quality=quality, subsampling="4:2:2")
-    stream = buffer.getvalue()
-    return stream + b"\0" * (len(stream) % 2)
+    return _even(
+        imagecodecs.jpeg8_encode(frame, quality, colorspace="RGB", outcolorspace="YCBCR", subsampling="422")
+    )
+
+
+def _htj2k(frame: IntegerArray) -> bytes:
+    halvings = max(math.ceil(math.log2(max(frame.shape[:2]) / _LOWEST_RESOLUTION)), 5)
+    # Progression by resolution and markers of tile lengths: what the RPCL transfer syntax asks for, the other allows.
+    return _even(imagecodecs.htj2k_encode(frame, reversible=True, resolutions=halvings, tlm=True))
+
+
+def _even(stream: bytes | bytearray) -> bytes:
+    return bytes(stream) + b"\0" * (len(stream) % 2)
 
 
 def _gdcm(frame: IntegerArray, syntax: str, bits: int, signed: int, colour: bool) -> bytes:

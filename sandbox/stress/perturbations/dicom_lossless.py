@@ -19,6 +19,8 @@ _SYNTAXES = (
     ("jpeg_lossless", uids.JPEGLossless, "JPEG Lossless, process 14", "PS3.5 A.4.1; ISO/IEC 10918-1"),
     ("jpeg_lossless_sv1", uids.JPEGLosslessSV1, "JPEG Lossless, first-order prediction", "PS3.5 A.4.1"),
     ("jpeg_ls", uids.JPEGLSLossless, "JPEG-LS Lossless", "PS3.5 A.4.3; ISO/IEC 14495-1"),
+    ("htj2k", uids.HTJ2KLossless, "High-Throughput JPEG 2000, lossless", "PS3.5 10.18; ISO/IEC 15444-15"),
+    ("htj2k_rpcl", uids.HTJ2KLosslessRPCL, "High-Throughput JPEG 2000, RPCL, lossless", "PS3.5 10.18"),
     ("jpeg_2000_lossless", uids.JPEG2000Lossless, "JPEG 2000 Lossless Only", "PS3.5 A.4.4; ISO/IEC 15444-1"),
 )
 

@@ -10,7 +10,7 @@ from sandbox.stress.case import Image, OpenCase, stored_range, stored_values
 from sandbox.stress.encoders import encode, native
 from sandbox.stress.errors import NotApplicableError
 from sandbox.stress.perturbation import Change, Perturbation, Severity
-from sandbox.stress.representation import RESCALABLE, unsigned
+from sandbox.stress.representation import RESCALABLE, restored, unsigned
 
 SIXTEEN_BITS = frozenset(
     str(found)
@@ -33,6 +33,8 @@ def _compressed(syntax: str) -> Change:
             if syntax == str(uids.JPEGLSNearLossless):
                 # CharLS takes the sign bit for the highest grey level: near zero its error would be half the range.
                 unsigned(image)
+            if syntax == str(uids.JPEGExtended12Bit):
+                _to_twelve_bits(image)
             stored_values(image)
             encode(image, syntax, quality=float(quality))
             image.encode_as = syntax
@@ -47,9 +49,7 @@ def _to_eight_bits(image: Image) -> None:
         return
     dataset = image.dataset
     if str(dataset.get("SOPClassUID")) in SIXTEEN_BITS:
-        raise NotApplicableError(
-            "this class of object must have 16 bits, and there is no encoder of 12-bit JPEG"
-        )
+        raise NotApplicableError("this class of object must have 16 bits allocated")
     low, high = int(stored.min()), int(stored.max())
     step = max((high - low) / 255, 1 / 255)
     values = np.rint((stored.astype(np.float32) - low) / step).astype(np.uint8)
@@ -68,6 +68,14 @@ def _to_eight_bits(image: Image) -> None:
             dataset.RescaleType = "US"
     assert stored_range(dataset) == (0, 255)
     native(image, values)
+
+
+def _to_twelve_bits(image: Image) -> None:
+    """Let the stored values start at 0, or higher; the intercept follows, so units stay."""
+    stored = stored_values(image)
+    if stored.dtype.itemsize != 2 or image.colour:
+        raise NotApplicableError("it is for grey pixels of more than 8 bits")
+    restored(image, offset=max(-int(stored.min()), 0), signed=False, bits=12)
 
 
 def _move_window(dataset: Dataset, low: int, step: float) -> None:
@@ -93,6 +101,17 @@ PERTURBATIONS = (
         sentence="JPEG baseline; more than 8 bits are first mapped to 8, as such links do.",
         source="PS3.5 A.4.1; ISO/IEC 10918-1 (quality as in libjpeg)",
         function=_compressed(str(uids.JPEGBaseline8Bit)),
+    ),
+    Perturbation(
+        name="lossy_jpeg_12_bit",
+        family="DICOM lossy",
+        expectation="may change within a margin",
+        kind="encoding",
+        unit="JPEG quality",
+        severities=(90.0, 75.0, 50.0, 30.0, 10.0),
+        sentence="JPEG Extended with 12 bits, as older archives hold CT, MR and radiographs.",
+        source="PS3.5 A.4.1, process 4; ISO/IEC 10918-1 (quality as in libjpeg)",
+        function=_compressed(str(uids.JPEGExtended12Bit)),
     ),
     Perturbation(
         name="lossy_jpeg_2000",

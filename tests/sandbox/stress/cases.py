@@ -7,9 +7,11 @@ import warnings
 
 import numpy as np
 import pydicom
+from imagecodecs import jpeg8_decode
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import generate_frames
 from pydicom.filewriter import dcmwrite
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEGExtended12Bit
 
 from sandbox.stress.perturb import PerturbedFiles, perturbed_files
 from sandbox.stress.registry import find
@@ -112,17 +114,26 @@ def perturbed(
     )
 
 
+def pixels(data: Dataset) -> np.ndarray:
+    """Stored values as pydicom gives them; of 12-bit JPEG, which it cannot read, by libjpeg-turbo."""
+    if data.file_meta.TransferSyntaxUID != JPEGExtended12Bit:
+        return np.asarray(data.pixel_array)
+    count = int(data.get("NumberOfFrames") or 1)
+    frames = [jpeg8_decode(each) for each in generate_frames(data.PixelData, number_of_frames=count)]
+    return np.stack(frames) if count > 1 else np.asarray(frames[0])
+
+
 def values(made: PerturbedFiles | Files) -> list[np.ndarray]:
-    """Modality values of each file, read with pydicom alone."""
+    """Modality values of each file, read without the product's own code."""
     out = []
     for _, content in made.files if isinstance(made, PerturbedFiles) else made:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             data = pydicom.dcmread(io.BytesIO(content))
-            pixels = data.pixel_array.astype(np.float64)
+            array = pixels(data).astype(np.float64)
         groups = data.get("SharedFunctionalGroupsSequence")
         scale = groups[0].PixelValueTransformationSequence[0] if groups else data
-        out.append(pixels * float(scale.get("RescaleSlope") or 1) + float(scale.get("RescaleIntercept") or 0))
+        out.append(array * float(scale.get("RescaleSlope") or 1) + float(scale.get("RescaleIntercept") or 0))
     return out
 
 

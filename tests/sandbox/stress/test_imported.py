@@ -84,7 +84,7 @@ def test_lossless_rewriting_of_imported_images_changes_no_pixel(
 ) -> None:
     (files, *_), _ = imported
     clean = made(files, "blur", 0)
-    assert len(LOSSLESS) == 9
+    assert len(LOSSLESS) == 11
     for name in LOSSLESS:
         data = made(files, name, 1)
         # Imported JPEG is YBR: what is compared is what a reader shows.
