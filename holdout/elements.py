@@ -37,7 +37,7 @@ _LAST_BEFORE_DATA_SET = 0x0007FFFF
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
-_LONG_VRS = frozenset(
+LONG_VRS = frozenset(
     {b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 )
 _SHORT_VRS = frozenset(
@@ -126,7 +126,7 @@ def walk_meta(buffer: Buffer) -> tuple[dict[int, str], int]:
             raise OddDataSetError("file meta elements out of order")
         last = tag
         position += 8
-        if vr in _LONG_VRS:
+        if vr in LONG_VRS:
             if position + 4 > end:
                 raise OddDataSetError("ends inside the file meta information", past_end=True)
             length = int.from_bytes(buffer[position : position + 4], "little")
@@ -175,7 +175,7 @@ def walk_data_set(
             group, element, vr, length = unpack(buffer, position)
             position += 8
             if vr not in _SHORT_VRS:
-                if vr not in _LONG_VRS:
+                if vr not in LONG_VRS:
                     raise OddDataSetError("unknown VR", unknown_vr=True)
                 if position + 4 > end:
                     raise OddDataSetError("ends inside an element header", past_end=True)
@@ -282,7 +282,7 @@ def _skip_nested(
             nested_implicit = implicit
             if not implicit:
                 _, _, vr, length = unpack_vr(buffer, position - 8)
-                if vr in _LONG_VRS:
+                if vr in LONG_VRS:
                     if position + 4 > end:
                         raise OddDataSetError("ends inside a sequence", past_end=True)
                     length = unpack_length(buffer, position)[0]

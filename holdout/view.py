@@ -17,6 +17,7 @@ from typing import Any
 import pydicom
 
 from holdout import pixel_copy, pydicom_reader
+from holdout.byte_order import ByteOrderError, as_little_endian
 from holdout.dicom_writer import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION
 from holdout.elements import (
     DEFLATED,
@@ -113,6 +114,9 @@ def read_source(content: bytes, rules: Mapping[int, Rule]) -> Source:
     wanted = rules.keys() | _IDENTITY_TAGS
     try:
         dataset = walk_file(content, wanted)
+        if dataset.big_endian:
+            content = _little_endian(content, dataset)
+            dataset = walk_file(content, wanted)
     except OddDataSetError:
         content, dataset = _read_odd(content, wanted)
     if SOP_CLASS not in dataset.values:
@@ -129,6 +133,19 @@ def read_source(content: bytes, rules: Mapping[int, Rule]) -> Source:
     if source.text(SOP_CLASS) not in STAGED_SOP_CLASSES:
         raise ViewError("sop_class_unsupported")
     return source
+
+
+def _little_endian(content: bytes, dataset: DataSet) -> bytes:
+    """Turn a big endian file around, so that everything else meets one byte order only."""
+    raw = dataset.values.get(_NUMBERS["bits_allocated"], ("US", b""))[1]
+    try:
+        if dataset.pixel is None:
+            raise ViewError("no_pixel_data")
+        return as_little_endian(
+            content, walk_meta(content)[1], dataset.pixel, bits_allocated=int.from_bytes(raw, "big")
+        )
+    except ByteOrderError as exc:
+        raise ViewError("transfer_syntax_unsupported") from exc
 
 
 def _read_odd(content: bytes, wanted: Any) -> tuple[bytes, DataSet]:

@@ -316,7 +316,8 @@ NATIVE_SYNTAXES: frozenset[str] = frozenset(
         uids.ExplicitVRLittleEndian,
         uids.ImplicitVRLittleEndian,
         uids.DeflatedExplicitVRLittleEndian,
+        uids.ExplicitVRBigEndian,
     )
 )
 STAGED_TRANSFER_SYNTAXES: frozenset[str] = ENCAPSULATED_SYNTAXES | NATIVE_SYNTAXES
-"""Transfer syntaxes that can be staged; not big endian, whose pixel data would need swapping."""
+"""Transfer syntaxes that can be staged; what is not encapsulated is staged as Explicit VR Little Endian."""

@@ -134,7 +134,7 @@ def with_rows(index: pa.Table, change: dict[int, dict[str, Any]]) -> pa.Table:
         ({1: {"status": "truncated"}}, "truncated"),
         ({1: {"patient_id": "unknown"}}, "without_patient_id"),
         ({1: {"sop_class_uid": "1.2.840.10008.5.1.4.1.1.88.11"}}, "unsupported_sop_class"),
-        ({1: {"transfer_syntax_uid": "1.2.840.10008.1.2.2"}}, "unsupported_transfer_syntax"),
+        ({1: {"transfer_syntax_uid": "1.2.840.10008.1.2.4.100"}}, "unsupported_transfer_syntax"),
         ({1: {"sop_instance_uid": "SAME"}, 2: {"sop_instance_uid": "SAME"}}, "repeated_sop_instance_uid"),
     ],
 )
