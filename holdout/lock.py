@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import io
 import os
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 import rfc8785
 
 from holdout import manifest, sealing
-from holdout.cases import CaseGroups, Unit, case_id, case_table, group
+from holdout.cases import UNIT_COLUMNS, CaseGroups, Unit, case_id, case_table, group
 from holdout.errors import LockRefusedError
 from holdout.hashing import hash_files
 from holdout.inclusion import ALWAYS_EXCLUDED, UNLABELLED, Excluded, Selection, select, without
@@ -33,6 +34,7 @@ from holdout.locked import (
     open_locked,
     open_reference,
 )
+from holdout.mask_runs import MASK_BEGINS
 from holdout.new_folder import new_folder
 from holdout.reference import ReferenceStandard
 
@@ -95,12 +97,14 @@ def lock(
     )
     selection.check()
     selection = _labelled(selection, reference)
+    lost = _lost(index, selection, reference.unit)
+    _check_masks(lost, reference)
     groups = group(selection.kept, reference.unit)
     kept, kept_site = _apart_from_site(selection.kept)
     cases = case_table(kept, groups, dataset_key=dataset_key, site=kept_site)
     images = _hash_images(source, kept, progress)
     truths = _truths(reference, groups, dataset_key)
-    notes = [*selection.notes, *_incomplete(index, selection, reference.unit), *reference.notes]
+    notes = [*selection.notes, *_incomplete(lost, reference.unit), *reference.notes]
     covered = {
         "statement.json": _statement(name, version, reference, notes, cases, images),
         "cases.parquet": _parquet(cases),
@@ -205,24 +209,45 @@ def _labelled(selection: Selection, reference: ReferenceStandard) -> Selection:
     return without(selection, leaving, UNLABELLED)
 
 
-def _incomplete(index: pa.Table, selection: Selection, unit: Unit) -> list[str]:
-    """Say how many cases lost files that the operator excluded: what remains is asked as if it were whole."""
+def _lost(index: pa.Table, selection: Selection, unit: Unit) -> dict[str, list[str]]:
+    """Statuses of the files that the operator excluded, by UID of a case that is still there."""
     if unit == "image":
-        return []
-    column = f"{unit}_instance_uid"
-    of_file = dict(zip(index.column("path").to_pylist(), index.column(column).to_pylist(), strict=True))
-    kept = set(selection.kept.column(column).to_pylist())
-    lost = [
-        of_file[item.path]
-        for item in selection.excluded
-        if item.code not in ALWAYS_EXCLUDED and of_file[item.path] in kept
-    ]
+        return {}
+    kept = set(selection.kept.column(UNIT_COLUMNS[unit]).to_pylist())
+    left = {item.path for item in selection.excluded if item.code not in ALWAYS_EXCLUDED}
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in index.select(["path", "status", UNIT_COLUMNS[unit]]).to_pylist():
+        if row["path"] in left and row[UNIT_COLUMNS[unit]] in kept:
+            found[row[UNIT_COLUMNS[unit]]].append(row["status"])
+    return found
+
+
+def _incomplete(lost: Mapping[str, Sequence[str]], unit: Unit) -> list[str]:
+    """Say how many cases lost files that the operator excluded: what remains is asked as if it were whole."""
     if not lost:
         return []
     return [
-        f"{len(set(lost))} cases lost {len(lost)} of their files to exclusions; a container is shown what remains "
-        f"of the {unit}"
+        f"{len(lost)} cases lost {sum(map(len, lost.values()))} of their files to exclusions; a container is shown "
+        f"what remains of the {unit}"
     ]
+
+
+def _check_masks(lost: Mapping[str, Sequence[str]], reference: ReferenceStandard) -> None:
+    """Refuse masks that cover slices which are no longer shown: no answer on the remaining ones could fit them.
+
+    Files that could not be used when the masks were read never were a part of them.
+    """
+    torn = [
+        uid
+        for uid, statuses in lost.items()
+        if "ok" in statuses
+        and any((text or "").startswith(MASK_BEGINS) for text in reference.by_case[uid].labels.values())
+    ]
+    if torn:
+        raise LockRefusedError(
+            f"{len(torn)} cases have a mask over slices that are excluded; exclude the whole {reference.unit}, or "
+            "remove its mask from the reference standard"
+        )
 
 
 def _hash_images(source: Path, kept: pa.Table, progress: Progress | None) -> list[manifest.Entry]:

@@ -81,6 +81,10 @@ def decode(runs: Runs) -> Mask:
     return np.repeat(inside, lengths).reshape(runs.shape)
 
 
+MASK_BEGINS = '{"runs"'
+"""How the text of a mask begins, and no other label's."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrueMask:
     """The mask that a reference standard holds for a case.

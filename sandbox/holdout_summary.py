@@ -52,7 +52,14 @@ def write_holdout_summary(
             ],
             "missing": missing,
             "overlap": notes["overlap"],
-            "warnings": notes["warnings"],
+            "warnings": [*notes["warnings"], *_taken_from_objects(locked, protocol)],
             "shown_to_container": list(protocol.input.attributes),
         },
     )
+
+
+def _taken_from_objects(locked: LockedHoldout, protocol: Protocol) -> list[str]:
+    """How the truth of the task was taken from objects: what was resampled, and what is negative by default."""
+    return [
+        note for note in locked.notes if note.startswith(tuple(f"{label}: " for label in protocol.labels))
+    ]

@@ -77,6 +77,17 @@ def ingest(
     here; a mistake is named with its line, and an earlier ingest stays as it was. A partition belongs to one
     ingest: after a new one, partition again.
 
+    The reference standard is a table, or stands in objects beside the images: segmentations, structure sets, reports,
+    presentation states, key objects, NIfTI. holdout/REFERENCE.md has each form; for instance, without any table:
+
+    \b
+      proctor: reference/1
+      labels:
+        tumour: {mask: true, read: {form: segmentation, segment: {label: Tumour}}}
+      method: {value: consensus of two readers}
+
+    Objects are read when the hold-out is locked or partitioned, where the unit of a case is known.
+
     \b
       proctor holdout ingest /data/cxr --name cxr --reference reference.yaml --site site.yaml
     """

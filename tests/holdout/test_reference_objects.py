@@ -8,7 +8,7 @@ import pytest
 
 from holdout import ingest
 from holdout.boxes import true_boxes
-from holdout.errors import ReferenceStandardError
+from holdout.errors import LockRefusedError, ReferenceStandardError
 from holdout.index import read_index
 from holdout.lock import lock, open_reference
 from holdout.mask_runs import decode, true_mask
@@ -122,6 +122,28 @@ def test_truth_is_sealed_with_its_objects_hash_and_shown_to_nobody(folder, tmp_p
             value for name, value in hashes.items() if "objects" in name
         }
         assert opened["reference.resampled"].to_pylist() == ["no", "no"]
+
+
+def test_a_mask_over_a_slice_that_is_excluded_refuses_the_lock(folder, tmp_path):
+    place, series, _ = folder
+    index = index_of(place)
+    path = declare(place, "x: {mask: true, read: {form: segmentation, segment: {label: a}}}")
+    reference = load(path, index, unit="series", source=place / "data")
+    slice_ = f"P1/{series['P1'][2].SOPInstanceUID}.dcm"
+    with pytest.raises(LockRefusedError, match="mask over slices that are excluded"):
+        lock(
+            place / "data",
+            index,
+            reference,
+            tmp_path / "locked",
+            name="n",
+            version="1",
+            dataset_key=KEY,
+            reference_key=KEY,
+            exclusions={slice_: "blurred"},
+            protect_source=False,
+        )
+    assert not (tmp_path / "locked").exists()
 
 
 def test_named_files_stay_within_the_two_folders(folder):
