@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from holdout import ingest as ingestion
@@ -25,6 +26,8 @@ from sandbox.errors import UsageError
 from sandbox.tables import write_table
 from sandbox.workspace import Workspace, utc_now, write_json
 
+RESERVE = "reserve"
+"""The part that is neither locked nor exported, from which worn patients are replaced."""
 Progress = Callable[[int, int | None], None]
 
 
@@ -162,8 +165,13 @@ def partition(
     seed: int,
     unit: Unit = "image",
     label: str | None = None,
+    reserve: float = 0.0,
 ) -> dict[str, int]:
-    """Divide the patients of a draft into a development part and the hold-out; returns patients by part."""
+    """Divide the patients of a draft into a development part and the hold-out; returns patients by part.
+
+    Args:
+        reserve: share of the hold-out's patients that is kept back, from which ``holdout refresh`` draws.
+    """
     item = draft(workspace, name)
     index = item.index()
     reference = truth(item, unit) if item.reference else None
@@ -172,6 +180,8 @@ def partition(
         chosen = label or (reference.binary or reference.labels)[0]
         balance = partitioning.balance_by(index, reference=reference, label=chosen)
     parts = partitioning.partition(index, development=development, seed=seed, balance=balance)
+    if reserve:
+        parts = _kept_back(index, parts, reserve, seed, balance)
     write_table(parts, item.folder / "parts.parquet")
     return _counted(parts)
 
@@ -202,6 +212,18 @@ def partition_by_source(
     )
     write_table(parts, item.folder / "parts.parquet")
     return _counted(parts)
+
+
+def _kept_back(
+    index: pa.Table, parts: pa.Table, share: float, seed: int, balance: Mapping[str, str] | None
+) -> pa.Table:
+    """``parts`` with a share of the hold-out's patients in a part of their own, balanced like the others."""
+    held = parts.filter(pc.equal(parts["part"], partitioning.HOLDOUT))
+    own = index.filter(pc.is_in(index["patient_id"], value_set=held["patient_id"].combine_chunks()))
+    split = partitioning.partition(own, development=share, seed=seed, balance=balance)
+    back = split.filter(pc.equal(split["part"], partitioning.DEVELOPMENT))["patient_id"].combine_chunks()
+    column = pc.if_else(pc.is_in(parts["patient_id"], value_set=back), RESERVE, parts["part"])
+    return parts.set_column(parts.column_names.index("part"), "part", column)
 
 
 def _counted(parts: pa.Table) -> dict[str, int]:

@@ -10,6 +10,7 @@ import typer
 
 from holdout.errors import FilterError, LockRefusedError, ReferenceStandardError
 from sandbox.commands import console
+from sandbox.commands.exclusions import exclusions_of
 from sandbox.workspace import default_home, open_workspace
 
 holdout_app = typer.Typer(
@@ -129,6 +130,9 @@ def partition(
         int, typer.Option(help="Decides which patients; the same seed gives the same parts.")
     ] = 1,
     unit: _Unit = "image",
+    reserve: Annotated[
+        float, typer.Option(help="Share of the hold-out's patients to keep back for `holdout refresh`.")
+    ] = 0.0,
     by: Annotated[
         str | None,
         typer.Option(
@@ -146,11 +150,15 @@ def partition(
     The development part is exported through the same allow-list view that containers get: no name, no date, no
     private element, new UIDs; with reference.csv. Nothing of the hold-out is in it.
 
+    With --reserve, a share of the hold-out's patients is kept back: neither exported nor locked. When cases are worn,
+    `proctor holdout refresh` replaces them from there.
+
     With --by, the source's own split is taken file by file, and a patient who stands on both sides refuses the
     lock: that is a leak of the source.
 
     \b
       proctor holdout partition cxr --development 0.5 --export development/
+      proctor holdout partition cxr --development 0.5 --reserve 0.3
       proctor holdout partition cxr --by split=test
     """
     from sandbox import drafts, exports
@@ -159,7 +167,7 @@ def partition(
     workspace = open_workspace(default_home())
     if by is None:
         parts, counted = (
-            drafts.partition(workspace, name, development=development, seed=seed, unit=unit),
+            drafts.partition(workspace, name, development=development, seed=seed, unit=unit, reserve=reserve),
             "patients",
         )
     else:
@@ -208,17 +216,9 @@ def lock(
     """
     from holdout.training_hashes import read_training_hashes
     from sandbox import holdouts
-    from sandbox.errors import UsageError
     from sandbox.lock_notes import lock_notes, reference_sentences
 
-    exclusions: dict[str, str] = {}
-    for each in exclude or []:
-        what, separator, reason = each.partition("=")
-        if not separator or not reason.strip():
-            raise UsageError(
-                f"--exclude {each!r} has no reason. Write it as --exclude 'code or path=reason'."
-            )
-        exclusions[what] = reason
+    exclusions = exclusions_of(exclude)
     declared = read_training_hashes(training_hashes) if training_hashes else frozenset[str]()
     workspace = open_workspace(default_home())
     try:

@@ -1,4 +1,4 @@
-"""``proctor holdout verify`` and ``retire``: what is done to a version that was locked."""
+"""``proctor holdout verify``, ``retire`` and ``refresh``: what is done to a version that was locked."""
 
 from __future__ import annotations
 
@@ -69,3 +69,46 @@ def retire(
         {"holdout": locked.name, "version": locked.version, "reason": reason},
         lambda: console.line(f"{locked.name} {locked.version} is retired."),
     )
+
+
+def refresh(
+    name: _Name,
+    uses: Annotated[
+        int | None,
+        typer.Option(help="A patient is worn from so many uses on; default: the policy's.", min=1),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="As for `holdout lock`: --exclude 'code or path=reason'.")
+    ] = None,
+) -> None:
+    """Replace the worn patients of a hold-out from its reserve, and lock the next version. Needs the role custodian.
+
+    Every evaluation of which something was released is one use of each case that it asked. Who comes is drawn with a
+    key that stays here; who left and who came is in the ledger, by digest. The reserve is what `holdout partition
+    --reserve` kept back. Too small a change is refused: numbers of both versions would tell about those few.
+
+    Where the policy wants two people (two_people: [refresh]), the first command proposes (exit code 3) and the same
+    command by another confirms.
+
+    \b
+      proctor holdout refresh cxr --uses 20
+    """
+    from sandbox import refreshing
+    from sandbox.commands.exclusions import exclusions_of
+
+    found = refreshing.refresh(
+        open_workspace(default_home()),
+        name,
+        most_uses=uses,
+        exclusions=exclusions_of(exclude),
+        progress=console.progress,
+    )
+    locked = found.locked
+    console.result(
+        {"holdout": locked.name, "replaced": found.replaced, "version": locked.version, "root": locked.root,
+         "left": found.left, "came": found.came, "reserve": found.reserve, "cases": locked.cases.num_rows},
+        lambda: console.line(
+            f"{locked.name} version {locked.version} takes the place of {found.replaced}: {found.left} patients left, "
+            f"{found.came} came, {found.reserve} stay in the reserve."
+        ),
+    )  # fmt: skip

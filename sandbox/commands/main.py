@@ -20,6 +20,7 @@ from sandbox.commands.evaluations import dossier, evaluate, evaluation_app, repo
 from sandbox.commands.holdouts import holdout_app
 from sandbox.commands.kit import kit_app
 from sandbox.commands.ledgers import ledger_app
+from sandbox.commands.locked_versions import refresh as refresh_holdout
 from sandbox.commands.locked_versions import retire as retire_holdout
 from sandbox.commands.locked_versions import verify as verify_holdout
 from sandbox.commands.policies import policy_app
@@ -95,6 +96,7 @@ app.command("reader-truth")(reader_truth)
 holdout_app.command("power")(power)
 holdout_app.command("verify")(verify_holdout)
 holdout_app.command("retire")(retire_holdout)
+holdout_app.command("refresh")(refresh_holdout)
 
 
 @app.callback()

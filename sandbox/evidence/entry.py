@@ -274,7 +274,10 @@ KINDS: Mapping[str, Kind] = {
         detail=dict.fromkeys(("stayed", "left", "came", "reserve"), _count),
     ),
     "holdout-drawn": _kind(
-        "holdout", "evaluation", subject={"drawn": _digest}, detail={"cases": _count, "pool": _count}
+        "holdout",
+        "evaluation",
+        subject={"drawn": _digest, "pool": _digest},
+        detail={"cases": _count, "pool": _count},
     ),
     "checkpoint-witnessed": _kind("checkpoint", subject={"checkpoint": _digest}, detail={"size": _count}),
 }

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +22,7 @@ from sandbox import holdouts
 from sandbox.applicability import join_strata
 from sandbox.disclosure.fields import ReleasedField
 from sandbox.disclosure.screen import plan
-from sandbox.errors import ReleaseError, ReleaseRefusedError
+from sandbox.errors import ReleaseRefusedError
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
 from sandbox.policy import Policy
@@ -31,18 +30,18 @@ from sandbox.protocol import Protocol
 from sandbox.release.budget import check_payable
 from sandbox.release.claims import find_claims
 from sandbox.release.differences import check_versions
-from sandbox.release.issued import Issued, charges, issued
+from sandbox.release.issued import charges, issued
 from sandbox.release.selection import selection
+from sandbox.release.wear import DRAWN, uses_of
 from sandbox.reuse.chosen import choose
 from sandbox.reuse.ladder import ladder_levels
 from sandbox.reuse.pool import draw
 from sandbox.reuse.thresholdout import thresholdout_levels
-from sandbox.reuse.uses import Use, retired, wear
+from sandbox.reuse.uses import retired, wear
 from sandbox.scoring.strata import protocol_levels
 from sandbox.two_people import govern
 from sandbox.workspace import Workspace, entry, open_ledger
 
-DRAWN = "drawn.json"
 _SCOPE = "planned"
 
 
@@ -109,11 +108,10 @@ def check_in_use(
             f"{locked.name} {locked.version} was retired on {ended[-1].time} ({ended[-1].subject['reason']}). Lock a "
             "fresh version."
         )
-    told = issued(workspace, ledger, holdout=locked.name, version=locked.version)
-    used = wear(_uses(workspace, told, locked), locked.cases["case_id"].to_pylist())
+    used = wear(uses_of(workspace, ledger, locked), locked.cases["case_id"].to_pylist())
     reason = retired(policy.reuse.retire, most_uses=used.most, today=today)
     if reason is not None:
-        raise ReleaseRefusedError(f"{reason} Lock a fresh version.")
+        raise ReleaseRefusedError(f"{reason} Lock a fresh version, or draw one: proctor holdout refresh.")
 
 
 def check_release_payable(
@@ -173,7 +171,13 @@ def draw_cases(
             ledger.append(
                 entry(
                     "holdout-drawn",
-                    subject={"holdout": locked.name, "evaluation": evaluation, "drawn": drawn.digest},
+                    subject={
+                        "holdout": locked.name,
+                        "version": locked.version,
+                        "evaluation": evaluation,
+                        "drawn": drawn.digest,
+                        "pool": drawn.pool,
+                    },
                     detail={"cases": cases.num_rows, "pool": locked.cases.num_rows},
                 )
             )
@@ -212,19 +216,3 @@ def _field(name: str, levels: int) -> ReleasedField:
     return ReleasedField(
         path=f"{_SCOPE}/{name}", kind="verdict", value=None, grid=None, levels=levels, bits=math.log2(levels)
     )
-
-
-def _uses(workspace: Workspace, told: Sequence[Issued], locked: LockedHoldout) -> list[Use]:
-    everything = tuple(locked.cases["case_id"].to_pylist())
-    found = []
-    for evaluation in dict.fromkeys(each.evaluation for each in told):
-        path = workspace.evaluation(evaluation) / DRAWN
-        if not path.exists():
-            found.append(Use(evaluation=evaluation, cases=everything))
-            continue
-        try:
-            plain: dict[str, Any] = json.loads(path.read_bytes())
-            found.append(Use(evaluation=evaluation, cases=tuple(plain["cases"])))
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise ReleaseError(f"{path} is damaged. Restore it from a backup of the workspace.") from error
-    return found

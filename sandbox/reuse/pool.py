@@ -60,10 +60,10 @@ def draw(pool: Collection[str], *, share: float, key: bytes, purpose: str) -> Dr
     drawn = _lowest(patients, number, key, purpose)
     return Draw(
         purpose=purpose,
-        pool=_digest(patients),
+        pool=patients_digest(patients),
         pool_size=len(patients),
         patients=drawn,
-        digest=_digest(drawn),
+        digest=patients_digest(drawn),
     )
 
 
@@ -109,8 +109,10 @@ def refresh(
     left = [patient for patient in sorted(pool) if uses.get(patient, 0) >= most_uses]
     missing = size - len(stay)
     if missing > len(reserve):
-        raise ReuseError("the reserve is too small for the size of the new pool; lock more patients first")
-    came = _lowest(reserve, max(0, missing), key, "refresh " + _digest(sorted(pool)))
+        raise ReuseError(
+            "the reserve is too small for the size of the new pool; a new hold-out needs new patients"
+        )
+    came = _lowest(reserve, max(0, missing), key, "refresh " + patients_digest(pool))
     return Refresh(patients=tuple(sorted((*stay, *came))), left=tuple(left), came=came)
 
 
@@ -123,9 +125,10 @@ def _lowest(patients: Collection[str], number: int, key: bytes, purpose: str) ->
     return tuple(sorted(sorted(rank, key=lambda patient: (rank[patient], patient))[:number]))
 
 
-def _digest(patients: Collection[str]) -> str:
+def patients_digest(patients: Collection[str]) -> str:
+    """SHA-256 over ``patients``, each after its length, in the order of their names."""
     hashed = hashlib.sha256()
-    for patient in patients:
+    for patient in sorted(patients):
         data = patient.encode()
         hashed.update(len(data).to_bytes(4, "big") + data)
     return "sha256:" + hashed.hexdigest()
