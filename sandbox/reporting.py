@@ -245,6 +245,11 @@ def _story(ledger: Ledger, item: Evaluation) -> list[LedgerEntry]:
         *_last(ledger.find(kind="protocol-registered", protocol=started.subject["protocol"]), started),
         started,
         *_last(ledger.find(kind="posture-measured", evaluation=item.id), finished),
+        *(
+            granted
+            for granted in ledger.find(kind="waiver-granted", policy=started.subject["policy"])
+            if granted.index < finished.index
+        ),
         *_verified(ledger, finished),
         *_last(ledger.find(kind="holdout-accessed", evaluation=item.id), finished),
         *_last(ledger.find(kind="reference-opened", evaluation=item.id), finished),

@@ -18,7 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from runners.errors import PostureRefused
-from sandbox.canonical import canonical_json
+from sandbox.canonical import canonical_json, digest
 from sandbox.errors import NoteError, UsageError
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.encoding import decode_base64, encode_base64
@@ -132,11 +132,15 @@ def judge(
 
 
 def enter(ledger: Ledger, policy: str, judged: Iterable[JudgedWaiver]) -> None:
-    """Enter each waiver in force into the ledger, once for each digest of a ``policy``."""
+    """Enter each waiver in force into the ledger, once for each digest of a ``policy``: its own digest, its last day.
+
+    The digest is of all that the waiver says, signature included; the run's record holds the text.
+    """
     for each in judged:
         subject = {"policy": policy, "control": each.waiver.control}
         if each.state == "in force" and not ledger.find(kind=ENTRY_KIND, **subject):
-            ledger.append(entry(ENTRY_KIND, subject=subject))
+            detail = {"waiver": digest(each.waiver.model_dump(mode="json")), "until": each.waiver.until}
+            ledger.append(entry(ENTRY_KIND, subject=subject, detail=detail))
 
 
 def in_force(judged: Iterable[JudgedWaiver]) -> dict[str, str]:

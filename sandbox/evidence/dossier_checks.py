@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -211,10 +211,30 @@ def _posture(evidence: Evidence) -> str:
         raise DossierError(
             "the run was scored although a required isolation control was not measured to hold"
         )
+    _granted(evidence, waived, posture.get("waivers", ()))
     return (
         f"The controls measured before the run are the ones that were logged: {len(controls)}, of which "
         f"{len(required)} required and held{f', {len(waived)} waived' if waived else ''}."
     )
+
+
+def _granted(evidence: Evidence, waived: Iterable[str], waivers: Iterable[Mapping[str, Any]]) -> None:
+    """See that the ledger grants each waiver under this policy, with the very words of ``posture.json``."""
+    policy = evidence.the("evaluation-started").subject["policy"]
+    granted = {
+        entry.subject["control"]: entry
+        for entry in evidence.entries.values()
+        if entry.kind == "waiver-granted" and bare(entry.subject["policy"]) == bare(policy)
+    }
+    said = {
+        digest({name: value for name, value in waiver.items() if name not in ("state", "sentence")})
+        for waiver in waivers
+    }
+    for control in waived:
+        if control not in granted:
+            raise DossierError(f"the control {control} was waived, and no ledger entry grants that")
+        if granted[control].detail.get("waiver") not in said:
+            raise DossierError(f"posture.json holds another waiver of {control} than the ledger grants")
 
 
 def _holdout(evidence: Evidence) -> None:

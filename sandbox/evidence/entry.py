@@ -79,6 +79,7 @@ _pseudonym = _text(r"[a-z0-9][a-z0-9-]{0,63}")
 _version = _text(r"[a-z0-9][a-z0-9.+-]{0,31}")
 _origin = _text(r"(?=[^a-z]*[a-z])[a-z0-9][a-z0-9._/-]{0,127}")
 _code = _text(r"[a-z][a-z0-9_-]{0,47}")
+_day = _text(r"\d{4}-\d{2}-\d{2}")
 _public_key = _text(r"[A-Za-z0-9+/]{43}=")
 _signature = _text(r"[A-Za-z0-9+/]{86}==")
 _verdict = _one_of("met", "not_met", "cannot_tell", "none")
@@ -189,7 +190,7 @@ KINDS: Mapping[str, Kind] = {
     "submission-refused": _kind(subject={"archive": _digest, "reason": _code}, detail={"size": _count}),
     "protocol-registered": _kind("protocol", subject={"name": _name, "source": _digest}),
     "posture-measured": _kind("posture", detail={"held": _count, "missing": _count, "controls": _count}),
-    "waiver-granted": _kind("policy", subject={"control": _code}),
+    "waiver-granted": _kind("policy", subject={"control": _code}, detail={"waiver": _digest, "until": _day}),
     "evaluation-started": _kind(
         "evaluation", "holdout", "root", "submission", "protocol", detail={**_RUN_COUNTS, "internal": _flag}
     ),

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from runners.base_image import base_tag
 from runners.engine import connect
 from runners.errors import EngineMissing, RunnerError
 
@@ -64,6 +65,16 @@ def own_podman():
         storage = ("--runtime", "runc", "--root", folder / "root", "--runroot", folder / "run")
         with served(["podman", *storage, "system", "service", "--time=0", url], url, folder) as engine:
             yield engine
+
+
+def take_base(engine):
+    """Give an engine of the tests' own the base image of the machine's engine, where making it takes a minute."""
+    with contextlib.suppress(EngineMissing), connect() as machine, short_folder() as folder:
+        if base := machine.image(base_tag()):
+            machine.save(base.digest, folder / "base.tar")
+            with (folder / "base.tar").open("rb") as archive:
+                engine.load(archive, base.digest)
+            engine.tag(base.digest, base_tag())
 
 
 def crun_settings(folder):

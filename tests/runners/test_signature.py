@@ -170,3 +170,89 @@ def test_keys_that_are_not_accepted():
     ):
         with pytest.raises(ValueError, match="key"):
             load_key(no_key)
+
+
+BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+STATEMENT, PREDICATE = "https://in-toto.io/Statement/v1", "https://sigstore.dev/cosign/sign/v1"
+
+
+def base(content):
+    return base64.b64encode(content).decode()
+
+
+def bundle(media=BUNDLE, **content):
+    """What cosign 3 writes for a key: a hint of the key, no log entry (sigstore_bundle.proto)."""
+    material = {"publicKey": {"hint": "a2V5"}, "tlogEntries": [], "timestampVerificationData": {}}
+    return json.dumps({"mediaType": media, "verificationMaterial": material, **content}, indent=1).encode()
+
+
+def message(key, text):
+    hashed = base(bytes.fromhex(sha(text)))
+    found = {"messageDigest": {"algorithm": "SHA2_256", "digest": hashed}, "signature": base(sign(key, text))}
+    return bundle(messageSignature=found)
+
+
+def envelope(key, digest, *, kind="application/vnd.in-toto+json", media=BUNDLE, **changes):
+    subject = [{"digest": {"sha256": digest.removeprefix("sha256:")}}]
+    statement = {"_type": STATEMENT, "subject": subject, "predicateType": PREDICATE, **changes}
+    payload = json.dumps(statement).encode()
+    # The pre-authentication encoding of DSSE 1.0.2.
+    signed = b" ".join(
+        (b"DSSEv1", str(len(kind)).encode(), kind.encode(), str(len(payload)).encode(), payload)
+    )
+    found = {
+        "payload": base(payload),
+        "payloadType": kind,
+        "signatures": [{"sig": base(sign(key, signed)), "keyid": ""}],
+    }
+    return bundle(media, dsseEnvelope=found)
+
+
+@pytest.mark.parametrize("key", [CURVE, EDWARDS])
+def test_bundle_over_the_digest(archive, key):
+    admitted = read_archive(archive, RULES)
+    for text in (admitted.digest, *admitted.manifest_digests):
+        assert signed_by(archive, message(key, text.encode()))
+    assert refusal(archive, message(key, b"sha256:" + b"0" * 64)) == "signature_invalid"
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    assert refusal(archive, message(stranger, admitted.digest.encode())) == "signature_invalid"
+
+
+@pytest.mark.parametrize("key", [CURVE, EDWARDS])
+def test_bundle_of_a_signed_image(archive, key):
+    (manifest, *_) = read_archive(archive, RULES).manifest_digests
+    assert signed_by(archive, envelope(key, manifest))
+    old = "application/vnd.dev.sigstore.bundle+json;version=0.2"
+    assert signed_by(archive, envelope(key, manifest, media=old))
+    subject = {"digest": {"sha256": manifest.removeprefix("sha256:")}}
+    for wrong in (
+        envelope(key, "sha256:" + "0" * 64),
+        # Signed, but for something else: a bill of materials is no word that the image is the vendor's.
+        envelope(key, manifest, predicateType="https://cyclonedx.org/bom"),
+        envelope(key, manifest, _type="https://example.org/Other"),
+        envelope(key, manifest, kind="text/plain"),
+        envelope(key, manifest, subject=[subject, subject]),
+        envelope(key, manifest, subject=[]),
+    ):
+        assert refusal(archive, wrong) == "signature_manifest"
+    stranger = ec.generate_private_key(ec.SECP256R1())
+    assert refusal(archive, envelope(stranger, manifest)) == "signature_invalid"
+    later = "application/vnd.dev.sigstore.bundle.v0.9+json"
+    assert refusal(archive, envelope(key, manifest, media=later)) == "signature_invalid"
+
+
+def test_damaged_bundles_are_refused(archive):
+    manifest = read_archive(archive, RULES).manifest_digests[0]
+    whole = json.loads(envelope(CURVE, manifest))
+    changed = json.loads(envelope(CURVE, manifest))
+    changed["dsseEnvelope"]["payload"] = base(base64.b64decode(changed["dsseEnvelope"]["payload"]) + b" ")
+    for broken in (
+        changed,
+        bundle(),
+        {**whole, "mediaType": 3},
+        {**whole, "dsseEnvelope": []},
+        {**whole, "dsseEnvelope": {**whole["dsseEnvelope"], "signatures": []}},
+        {**whole, "dsseEnvelope": {**whole["dsseEnvelope"], "signatures": "x"}},
+    ):
+        text = broken if isinstance(broken, bytes) else json.dumps(broken).encode()
+        assert refusal(archive, text) == "signature_invalid"

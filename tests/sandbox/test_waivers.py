@@ -1,5 +1,6 @@
 """Waivers: signed, bound to one control, one engine and one policy, ending; and a real run that one lets pass."""
 
+import hashlib
 import json
 from datetime import date, timedelta
 
@@ -180,6 +181,12 @@ def test_a_missing_control_refuses_and_a_waiver_lets_it_pass_and_says_so(
         waivers.enter(ledger, policy.digest, waived.waivers)
         entered = ledger.find(kind="waiver-granted", policy=policy.digest)
     assert sorted(item.subject["control"] for item in entered) == sorted(missing - beyond)
+    by_control = {judged.waiver.control: judged.waiver for judged in waived.waivers}
+    for item in entered:
+        waiver = by_control[item.subject["control"]]
+        text = json.dumps(waiver.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        assert item.detail["waiver"] == f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+        assert item.detail["until"] == waiver.until
     data = waived.data()
     assert data["waived"].keys() == missing - beyond
     assert all("IT until" in words and "signed by operator" in words for words in data["waived"].values())

@@ -150,11 +150,13 @@ CONTROLS = [{"name": "network", "required": True, "expected": "none", "measured"
 REPORT = b"<!doctype html><title>SYNTHETIC</title>"
 
 
-def parts_of(folder: Path, ledger: Ledger, key: SigningKey, results: Results, **changes: Any) -> DossierParts:
-    """Dossier parts of an evaluation whose entries are the last ones in ``ledger``."""
+def parts_of(
+    folder: Path, ledger: Ledger, key: SigningKey, results: Results, *kinds: str, **changes: Any
+) -> DossierParts:
+    """Dossier parts of an evaluation whose entries are the last ones in ``ledger``; ``kinds`` are proven as well."""
     protocol = load_protocol(folder / "protocol.yaml")
     wanted = [entry for entry in ledger.entries() if entry.subject.get("evaluation") == results.evaluation]
-    wanted += [entry for kind in ("actor-added", *KINDS[:3]) for entry in ledger.find(kind=kind)]
+    wanted += [entry for kind in ("actor-added", *KINDS[:3], *kinds) for entry in ledger.find(kind=kind)]
     proven, checkpoint = prove_entries(ledger, wanted)
     holdout = {
         "name": "cxr",

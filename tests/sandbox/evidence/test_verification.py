@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sandbox.canonical import canonical_json, digest_bytes
+from sandbox.canonical import canonical_json, digest, digest_bytes
 from sandbox.evidence.archive import read_archive, write_archive
 from sandbox.evidence.dossier import DossierParts, dossier_bytes, manifest_of
 from sandbox.evidence.keys import SigningKey
@@ -256,16 +256,47 @@ def test_a_ledger_that_tells_another_story(
     assert check in failed(rebuilt(tmp_path, story, key, results, change), key)
 
 
-@pytest.mark.parametrize(("waived", "fails"), [({}, ["posture"]), ({"network": "named and signed"}, [])])
+WAIVER = {"control": "network", "reason": "a test", "until": "2027-01-31"}
+GRANTED = {"waiver": digest(WAIVER), "until": "2027-01-31"}
+
+
+@pytest.mark.parametrize(
+    ("waived", "said", "granted", "fails"),
+    [
+        ((), WAIVER, GRANTED, True),
+        (("network",), WAIVER, GRANTED, False),
+        (("network",), WAIVER, None, True),
+        (("network",), {**WAIVER, "reason": "polished"}, GRANTED, True),
+        (("network", "devices"), WAIVER, GRANTED, True),
+    ],
+)
 def test_a_required_control_that_did_not_hold(
-    tmp_path: Path, story: Path, key: SigningKey, results: Results, waived: dict[str, str], fails: list[str]
+    tmp_path: Path,
+    story: Path,
+    key: SigningKey,
+    results: Results,
+    waived: tuple[str, ...],
+    said: dict[str, str],
+    granted: dict[str, str] | None,
+    fails: bool,
 ) -> None:
     controls = [{**CONTROLS[0], "held": False}]
     ledger = story_ledger(tmp_path / "story", key)
-    ledger.append_all(events(results, REPORT, controls))
-    posture = canonical_json({"controls": controls, "waived": waived})
-    data = dossier_bytes(replace(parts_of(story, ledger, key, results), posture=posture))
-    assert failed(data, key) == fails
+    entries = events(results, REPORT, controls)
+    if granted:
+        subject = {"policy": entries[3]["subject"]["policy"], "control": "network"}
+        entries.insert(
+            4, {**entries[3], "kind": "waiver-granted", "subject": subject, "detail": dict(granted)}
+        )
+    ledger.append_all(entries)
+    posture = {
+        "controls": controls,
+        "waived": dict.fromkeys(waived, "named and signed"),
+        "waivers": [{**said, "state": "in force", "sentence": "x"}],
+    }
+    parts = parts_of(story, ledger, key, results, "waiver-granted")
+    data = dossier_bytes(replace(parts, posture=canonical_json(posture)))
+    assert failed(data, key) == (["posture"] if fails else [])
 
 
 @pytest.mark.parametrize(("held", "root"), [(False, "ab" * 32), (True, "ef" * 32)])
