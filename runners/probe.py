@@ -25,7 +25,7 @@ from runners.errors import EngineBroken, PostureRefused
 from runners.leftovers import new_name, owner_labels, remove_leftovers
 from runners.limits import MIB, Limits
 from runners.posture import INPUT_TARGET, Posture, container_config, worker_environment
-from runners.runtimes import table_for
+from runners.runtimes import GoldenTable, table_for
 from runners.session import SessionPlan
 from runners.stream import STDOUT
 
@@ -69,13 +69,19 @@ class MeasuredPosture:
 
 
 def measure(
-    engine: Engine, probe_digest: str, *, posture: Posture, limits: Limits, variant: Variant = "worker"
+    engine: Engine,
+    probe_digest: str,
+    *,
+    posture: Posture,
+    limits: Limits,
+    variant: Variant = "worker",
+    table: GoldenTable | None = None,
 ) -> MeasuredPosture:
     """Measure the posture with the probe image (:func:`runners.images.probe_image`).
 
     ``variant`` says under the settings of which containers: ``worker`` has no writable place on the host;
     ``output`` has an output folder, for contracts that leave files; ``loopback`` is asked over the container's own
-    loopback interface as well.
+    loopback interface as well. ``table`` is the golden table to hold it against; None: the shipped one.
 
     Raises:
         PostureRefused: nobody has measured this engine's runtime before, or there is no output folder here.
@@ -84,7 +90,7 @@ def measure(
     began = time.monotonic()
     remove_leftovers(engine)
     facts = engine.facts()
-    table = table_for(facts, posture.runtime)
+    table = table or table_for(facts, posture.runtime)
     with contextlib.ExitStack() as opened:
         plan = _Plan(engine=engine, image=probe_digest, posture=posture, limits=limits, variant=variant)
         if variant != "worker":

@@ -6,7 +6,7 @@ probe's attempts itself, so it needs a table of its own; one that nobody has mea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -51,31 +51,38 @@ class OfferedRuntime:
     table: GoldenTable | None
 
 
-def offered(facts: EngineFacts) -> tuple[OfferedRuntime, ...]:
-    """List what the engine offers, with the tables that exist."""
-    return tuple(_offer(facts, name) for name in facts.runtimes)
+def offered(facts: EngineFacts, own: Sequence[GoldenTable] = ()) -> tuple[OfferedRuntime, ...]:
+    """List what the engine offers, with the tables that exist; ``own`` are the institution's."""
+    return tuple(_offer(facts, name, own) for name in facts.runtimes)
 
 
-def table_for(facts: EngineFacts, runtime: str | None) -> GoldenTable:
+def table_for(facts: EngineFacts, runtime: str | None, own: Sequence[GoldenTable] = ()) -> GoldenTable:
     """Find the golden table of the runtime that a policy names (None: the engine's default).
 
     Raises:
         PostureRefused: the engine does not offer it, or nobody has measured it.
     """
     name = runtime or facts.default_runtime
-    if name not in facts.runtimes:
-        raise PostureRefused(
-            f"The engine does not offer the runtime {name}; it offers {', '.join(facts.runtimes) or 'none'}. "
-            "Add it to the engine's configuration, or name another in the policy (engine.runtime)."
-        )
-    found = _offer(facts, name).table
+    _check_offered(facts, name)
+    found = _offer(facts, name, own).table
     if found is None:
         raise PostureRefused(
             f"There is no golden table for the runtime {name} of this engine, so nobody knows what it holds. "
             f"There are tables for: {', '.join(table.name for table in golden_tables())}. Name one of these in the "
-            "policy (engine.runtime), or measure this one and add its table to runners/runtimes.yaml."
+            f"policy (engine.runtime), or measure this one (proctor doctor --measure-table {name} -o FILE), read the "
+            "table, and name its file in the policy (engine.golden_table)."
         )
     return found
+
+
+def pair_of(facts: EngineFacts, name: str) -> tuple[str, str]:
+    """Name the engine and the program behind one of its runtimes, by which golden tables are found.
+
+    Raises:
+        PostureRefused: the engine does not offer it.
+    """
+    _check_offered(facts, name)
+    return _pair(facts, name)
 
 
 @cache
@@ -93,8 +100,21 @@ def golden_tables() -> tuple[GoldenTable, ...]:
     )
 
 
-def _offer(facts: EngineFacts, name: str) -> OfferedRuntime:
+def _check_offered(facts: EngineFacts, name: str) -> None:
+    if name not in facts.runtimes:
+        raise PostureRefused(
+            f"The engine does not offer the runtime {name}; it offers {', '.join(facts.runtimes) or 'none'}. "
+            "Add it to the engine's configuration, or name another in the policy (engine.runtime)."
+        )
+
+
+def _pair(facts: EngineFacts, name: str) -> tuple[str, str]:
     engine = "Podman" if is_podman(facts.components) else "Docker"
-    program = PurePosixPath(facts.programs.get(name) or name).name
-    table = next((each for each in golden_tables() if (each.engine, each.runtime) == (engine, program)), None)
+    return engine, PurePosixPath(facts.programs.get(name) or name).name
+
+
+def _offer(facts: EngineFacts, name: str, own: Sequence[GoldenTable] = ()) -> OfferedRuntime:
+    engine, program = _pair(facts, name)
+    tables = (*golden_tables(), *own)
+    table = next((each for each in tables if (each.engine, each.runtime) == (engine, program)), None)
     return OfferedRuntime(name=name, program=program, table=table)

@@ -16,7 +16,7 @@ from runners.errors import PostureRefused
 from runners.gpu import check_toolkit, toolkit_version
 from runners.images import probe_image
 from runners.probe import MeasuredPosture, measure, require
-from runners.runtimes import OfferedRuntime, offered
+from runners.runtimes import OfferedRuntime, offered, table_for
 from runners.version_floors import KnownFlaw, known_flaws, require_floors
 from sandbox.evidence.keys import VerifierKey
 from sandbox.policy import Policy
@@ -168,9 +168,11 @@ def examine(
     facts = engine.facts()
     posture, limits = policy.posture(today), policy.container_limits()
     toolkit = _toolkit(policy)
+    table = table_for(facts, posture.runtime, policy.own_tables)
     image = probe_image(engine).digest
     measured, *others = [
-        measure(engine, image, posture=posture, limits=limits, variant=variant) for variant in variants
+        measure(engine, image, posture=posture, limits=limits, variant=variant, table=table)
+        for variant in variants
     ]
     return MachineExamination(
         facts={
@@ -192,7 +194,7 @@ def examine(
         waivers=judge(policy, engine=measured.table, today=today, actors=actors),
         flaws=(*known_flaws(facts, policy.backports()), *toolkit),
         floors=policy.engine.version_floors,
-        runtimes=offered(facts),
+        runtimes=offered(facts, policy.own_tables),
     )
 
 

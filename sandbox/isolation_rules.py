@@ -5,6 +5,7 @@ What Proctor always requires is not a choice and not listed; the shipped ``polic
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date
 from typing import Annotated, Literal
 
@@ -34,10 +35,15 @@ class DeclaredBackport(_Part):
 
 
 class EngineChoice(_Part):
-    """Where the container engine is, which of its runtimes to use (None: the engine's default), and its floors."""
+    """Where the container engine is, which of its runtimes to use (None: the engine's default), and its floors.
+
+    ``golden_table``: a file of :mod:`sandbox.own_tables`, of which ``golden_table_digest`` is the content's.
+    """
 
     url: Annotated[str, StringConstraints(pattern=r"^(unix|tcp|ssh)://\S{1,200}$")] | None = None
     runtime: Word | None = None
+    golden_table: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    golden_table_digest: Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
     version_floors: Literal["refuse", "warn"] = "warn"
     backports: tuple[DeclaredBackport, ...] = ()
 
@@ -95,8 +101,11 @@ class Isolation(_Part):
     waivers: tuple[Waiver, ...] = ()
 
 
-def waiver_faults(waiver: Waiver) -> tuple[str, ...]:
-    """Say why a waiver asks for more than one may; empty when it does not."""
+def waiver_faults(waiver: Waiver, own: Collection[str] = ()) -> tuple[str, ...]:
+    """Say why a waiver asks for more than one may; empty when it does not.
+
+    ``own`` names the pairs of engine and runtime that the institution has measured itself.
+    """
     found = []
     known = waivable_controls()
     if waiver.control not in known:
@@ -105,7 +114,7 @@ def waiver_faults(waiver: Waiver) -> tuple[str, ...]:
         )
     elif not known[waiver.control]:
         found.append(f"The control {waiver.control} keeps images in and cannot be waived.")
-    tables = [table.name for table in golden_tables()]
+    tables = [*(table.name for table in golden_tables()), *own]
     if waiver.engine not in tables:
         found.append(f"A waiver holds for one engine, which is one of: {', '.join(tables)}.")
     try:

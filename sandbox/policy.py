@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +19,7 @@ from runners.admission import AdmissionRules, host_architecture
 from runners.gpu import gpu_request
 from runners.limits import Limits
 from runners.posture import ENGINE_DEFAULT, Posture, numeric_user
+from runners.runtimes import GoldenTable
 from runners.signature import load_key
 from runners.version_floors import Backport
 from sandbox.canonical import digest, digest_bytes
@@ -34,6 +36,7 @@ from sandbox.isolation_rules import (
     Word,
     waiver_faults,
 )
+from sandbox.own_tables import read_table
 from sandbox.protocol import Protocol
 from sandbox.reuse.rules import ReuseRules
 
@@ -157,6 +160,17 @@ class Policy(_Part):
     )
 
     _seccomp_text: str | None = PrivateAttr(default=None)
+    _own_tables: tuple[GoldenTable, ...] = PrivateAttr(default=())
+
+    @property
+    def own_tables(self) -> tuple[GoldenTable, ...]:
+        """Golden tables that the institution has measured itself."""
+        return self._own_tables
+
+    @property
+    def own_pairs(self) -> tuple[str, ...]:
+        """Pairs of engine and runtime of these tables, as waivers name them."""
+        return tuple(table.name for table in self._own_tables)
 
     @property
     def document(self) -> dict[str, Any]:
@@ -249,26 +263,28 @@ def load_policy(path: Path) -> Policy:
     """
     document = read_yaml(path, PolicyError)
     policy = validate(document, Policy, PolicyError)
-    mistakes = _find_mistakes(policy)
+    tables, engine, mistakes = _own_tables(policy, path.parent)
+    own = tuple(table.name for table in tables)
+    mistakes += _find_mistakes(policy, own)
     profile, found = _seccomp_text(policy, path.parent)
     mistakes += found
     if mistakes:
         raise mistakes_error(document, mistakes, PolicyError)
-    added = load_waivers(path.with_name(WAIVERS_NAME))
-    if added or profile is not None:
+    added = load_waivers(path.with_name(WAIVERS_NAME), own)
+    if added or tables or profile is not None:
         isolation = policy.isolation.model_copy(
             update={
                 "waivers": (*policy.isolation.waivers, *added),
                 "seccomp_digest": None if profile is None else digest_bytes(profile.encode()),
             }
         )
-        policy = policy.model_copy(update={"isolation": isolation})
-        policy._seccomp_text = profile
+        policy = policy.model_copy(update={"isolation": isolation, "engine": engine})
+        policy._seccomp_text, policy._own_tables = profile, tables
     return policy
 
 
-def load_waivers(path: Path) -> tuple[Waiver, ...]:
-    """Read the waivers beside a policy; none when there is no such file.
+def load_waivers(path: Path, own: Collection[str] = ()) -> tuple[Waiver, ...]:
+    """Read the waivers beside a policy; none when there is no such file. ``own``: :attr:`Policy.own_pairs`.
 
     Raises:
         PolicyError: the file has mistakes, or a waiver asks for more than one may.
@@ -278,11 +294,34 @@ def load_waivers(path: Path) -> tuple[Waiver, ...]:
     document = read_yaml(path, PolicyError)
     waivers = validate(document, WaiverFile, PolicyError).waivers
     mistakes: list[tuple[Where, str]] = [
-        (("waivers", index), fault) for index, waiver in enumerate(waivers) for fault in waiver_faults(waiver)
+        (("waivers", index), fault)
+        for index, waiver in enumerate(waivers)
+        for fault in waiver_faults(waiver, own)
     ]
     if mistakes:
         raise mistakes_error(document, mistakes, PolicyError)
     return waivers
+
+
+def _own_tables(
+    policy: Policy, folder: Path
+) -> tuple[tuple[GoldenTable, ...], EngineChoice, list[tuple[Where, str]]]:
+    """Read the golden table that a policy names; its digest becomes part of the policy's."""
+    engine = policy.engine
+    if engine.golden_table is None:
+        wrong = engine.golden_table_digest is not None
+        return (
+            (),
+            engine,
+            [(("engine", "golden_table_digest"), "belongs to a golden_table.")] if wrong else [],
+        )
+    try:
+        table, found = read_table(folder / engine.golden_table)
+    except PolicyError as error:
+        return (), engine, [(("engine", "golden_table"), f"is not a golden table: {error}")]
+    if engine.golden_table_digest not in (None, found):
+        return (), engine, [(("engine", "golden_table_digest"), "is not the table's: the file was changed.")]
+    return (table,), engine.model_copy(update={"golden_table_digest": found}), []
 
 
 def _seccomp_text(policy: Policy, folder: Path) -> tuple[str | None, list[tuple[Where, str]]]:
@@ -308,14 +347,14 @@ def _seccomp_text(policy: Policy, folder: Path) -> tuple[str | None, list[tuple[
     return text, []
 
 
-def _find_mistakes(policy: Policy) -> list[tuple[Where, str]]:
+def _find_mistakes(policy: Policy, own: Collection[str]) -> list[tuple[Where, str]]:
     found: list[tuple[Where, str]] = []
     limits = policy.limits
     if numeric_user(policy.isolation.user) is None:
         found.append((("isolation", "user"), "must not be root (uid 0)."))
     for index, waiver in enumerate(policy.isolation.waivers):
         where: Where = ("isolation", "waivers", index)
-        found += [(where, fault) for fault in waiver_faults(waiver)]
+        found += [(where, fault) for fault in waiver_faults(waiver, own)]
     for index, text in enumerate(policy.isolation.waiver_keys):
         try:
             parse_verifier(text)

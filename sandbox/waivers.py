@@ -8,7 +8,7 @@ in cannot be waived at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -73,11 +73,14 @@ def asked_for(
         ) from None
 
 
-def add(policy_path: Path, waiver: Waiver) -> Path:
-    """Put a waiver into ``waivers.yaml`` beside the policy, in place of one for the same control and engine."""
+def add(policy_path: Path, waiver: Waiver, own: Collection[str] = ()) -> Path:
+    """Put a waiver into ``waivers.yaml`` beside the policy, in place of one for the same control and engine.
+
+    ``own``: :attr:`sandbox.policy.Policy.own_pairs`.
+    """
     path = policy_path.with_name(WAIVERS_NAME)
     same = (waiver.control, waiver.engine)
-    kept = [each for each in load_waivers(path) if (each.control, each.engine) != same]
+    kept = [each for each in load_waivers(path, own) if (each.control, each.engine) != same]
     rows = [each.model_dump(mode="json") for each in (*kept, waiver)]
     text = yaml.safe_dump(
         {"proctor": "waivers/1", "waivers": rows}, sort_keys=False, allow_unicode=True, width=100
@@ -91,13 +94,13 @@ def is_false(judged: JudgedWaiver) -> bool:
     return judged.state in _FALSE
 
 
-def sign(waiver: Waiver, policy: str, key: SigningKey) -> Waiver:
-    """Return the waiver signed by ``key``.
+def sign(waiver: Waiver, policy: str, key: SigningKey, own: Collection[str] = ()) -> Waiver:
+    """Return the waiver signed by ``key``; ``own``: :attr:`sandbox.policy.Policy.own_pairs`.
 
     Raises:
         UsageError: it asks for more than a waiver may.
     """
-    faults = waiver_faults(waiver)
+    faults = waiver_faults(waiver, own)
     if faults:
         raise UsageError(f"This waiver cannot be signed: {' '.join(faults)}")
     named = waiver.model_copy(update={"signed_by": key.name, "signature": None})

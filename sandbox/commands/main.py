@@ -16,6 +16,7 @@ from sandbox.commands import console
 from sandbox.commands.actors import actor_app
 from sandbox.commands.comparison import compare, compare_readers
 from sandbox.commands.demo import demo
+from sandbox.commands.doctor import doctor
 from sandbox.commands.evaluations import dossier, evaluate, evaluation_app, report, verify
 from sandbox.commands.holdouts import holdout_app
 from sandbox.commands.kit import kit_app
@@ -31,7 +32,7 @@ from sandbox.commands.releases import claim_app, release_app
 from sandbox.commands.stress import stress_app
 from sandbox.commands.submissions import submission_app
 from sandbox.commands.waivers import waiver_app
-from sandbox.commands.workspaces import doctor, init
+from sandbox.commands.workspaces import init
 
 CRITERION_NOT_MET = 1
 REFUSED = 3

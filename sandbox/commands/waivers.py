@@ -55,8 +55,8 @@ def sign(
         signed_on=today,
         until=until or (today + timedelta(days=_DAYS)).isoformat(),
     )
-    signed = waivers.sign(asked, policy.name, acting(workspace).key)
-    path = waivers.add(workspace.policy_path, signed)
+    signed = waivers.sign(asked, policy.name, acting(workspace).key, policy.own_pairs)
+    path = waivers.add(workspace.policy_path, signed, policy.own_pairs)
 
     def human() -> None:
         console.line(
