@@ -1,7 +1,7 @@
 """The grid of a case's images: which slice lies where, so that truth in patient coordinates can be put on it.
 
-Slices stand as the container gets them, along the normal of their plane (:mod:`holdout.slice_order`); the frames of a
-multi-frame image too, where their places tell them apart. Coordinates are LPS in millimetres (PS3.3 C.7.6.2.1.1).
+Slices stand as a container gets them: files along the normal of their plane (:mod:`holdout.slice_order`), the frames of
+a multi-frame image in its own order. Coordinates are LPS in millimetres (PS3.3 C.7.6.2.1.1).
 
 Reads headers of foreign files: to be called in a child process with limits.
 """
@@ -76,7 +76,7 @@ class ImageGrid:
 
     @property
     def heights(self) -> Floats:
-        """Place of each slice along the normal, in mm; ascending."""
+        """Place of each slice along the normal, in mm."""
         assert self.positions is not None
         places: Floats = np.asarray(self.positions, dtype=np.float64) @ self.axes[2]
         return places
@@ -88,8 +88,8 @@ class ImageGrid:
             return self.thickness
         steps = np.diff(self.heights)
         mean = float(steps.mean())
-        even = np.abs(steps - mean).max() <= SAME_GRID * mean + _ROUNDING
-        return mean if even else None
+        even = np.abs(steps - mean).max() <= SAME_GRID * abs(mean) + _ROUNDING
+        return abs(mean) if even else None
 
     @property
     def element_spacing(self) -> tuple[float, ...] | None:
@@ -122,7 +122,7 @@ class ImageGrid:
 
 
 def _least_gap(grid: ImageGrid) -> float | None:
-    return None if grid.slices == 1 or not grid.placed else float(np.diff(grid.heights).min())
+    return None if grid.slices == 1 or not grid.placed else float(np.diff(np.sort(grid.heights)).min())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,6 +169,8 @@ def read_grid(paths: Sequence[Path]) -> ImageGrid:
         raise ImageDefect("the case has no image")
     if len(files) > 1 and any(len(frames) > 1 for frames, _ in files.values()):
         raise ImageDefect("the case has several multi-frame images")
+    if len({series for _, (series, _) in files.values()}) > 1:
+        raise ImageDefect("the case has several series; lock with --unit series")
     order = list(files)
     if len(files) > 1:
         order = in_order(
@@ -223,38 +225,34 @@ def _grid(frames: Sequence[_Frame]) -> ImageGrid:
         raise ImageDefect("the images of the case differ in size")
     spacings = [frame.place.spacing for frame in frames]
     alike = None not in spacings and np.allclose(np.array(spacings), np.array(first.place.spacing), rtol=1e-3)
-    ordered, placed = _along_normal(frames)
-    placed = placed and len({frame.frame_of_reference for frame in frames}) == 1
+    placed = _lie_apart(frames) and len({frame.frame_of_reference for frame in frames}) == 1
     return ImageGrid(
         rows=first.rows,
         columns=first.columns,
-        instances=tuple((frame.instance, frame.number) for frame in ordered),
+        instances=tuple((frame.instance, frame.number) for frame in frames),
         spacing=first.place.spacing if alike else None,
-        positions=tuple(frame.place.position or () for frame in ordered) if placed else None,
+        positions=tuple(frame.place.position or () for frame in frames) if placed else None,
         orientation=first.place.orientation if placed else None,
         thickness=first.place.thickness,
         frame_of_reference=first.frame_of_reference,
     )
 
 
-def _along_normal(frames: Sequence[_Frame]) -> tuple[Sequence[_Frame], bool]:
-    """Frames by place, when all are parallel and lie apart; as given when not."""
+def _lie_apart(frames: Sequence[_Frame]) -> bool:
+    """Whether all frames have a place, are parallel, and none lies where another does."""
     turns = [frame.place.orientation for frame in frames]
     places = [frame.place.position for frame in frames]
     if None in turns or None in places:
-        return frames, False
+        return False
     along = np.array(turns, dtype=np.float64)
     spots = np.array(places, dtype=np.float64)
     if not (np.isfinite(along).all() and np.isfinite(spots).all()):
-        return frames, False
+        return False
     row, column = along[0, :3], along[0, 3:]
-    square = abs(float(row @ column)) < SAME_DIRECTION * 10 and np.allclose(
-        [np.linalg.norm(row), np.linalg.norm(column)], 1, atol=1e-2
-    )
-    if not square or np.abs(along - along[0]).max() > SAME_DIRECTION:
-        return frames, False
-    heights = spots @ np.cross(row, column)
-    order = np.argsort(heights, kind="stable")
-    if len(frames) > 1 and np.diff(heights[order]).min() < 10 * _ROUNDING:
-        return frames, False
-    return [frames[index] for index in order], True
+    lengths = np.linalg.norm(along[0].reshape(2, 3), axis=1)
+    if abs(float(row @ column)) > 10 * SAME_DIRECTION or np.abs(lengths - 1).max() > 10 * SAME_DIRECTION:
+        return False
+    if np.abs(along - along[0]).max() > SAME_DIRECTION:
+        return False
+    heights = np.sort(spots @ np.cross(row, column))
+    return len(frames) == 1 or bool(np.diff(heights).min() >= 10 * _ROUNDING)

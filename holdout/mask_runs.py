@@ -95,6 +95,12 @@ class TrueMask:
     runs: Runs
     spacing: tuple[float, ...] | None
 
+    def __post_init__(self) -> None:
+        if self.spacing is not None and (
+            len(self.spacing) != len(self.runs.shape) or not all(0 < each < 1e6 for each in self.spacing)
+        ):
+            raise MaskError("The spacing of a mask is not a distance for each axis.")
+
     @property
     def text(self) -> str:
         """One line of JSON: how a reference standard keeps it."""
@@ -114,8 +120,4 @@ def true_mask(text: str) -> TrueMask:
         spacing = None if found["spacing"] is None else tuple(map(float, found["spacing"]))
     except (ValueError, KeyError, TypeError) as error:
         raise MaskError("A label of the reference standard is not a mask.") from error
-    if spacing is not None and (
-        len(spacing) != len(runs.shape) or not all(0 < each < 1e6 for each in spacing)
-    ):
-        raise MaskError("The spacing of a mask is not a distance for each axis.")
     return TrueMask(runs=runs, spacing=spacing)

@@ -159,7 +159,8 @@ def _files(
             if row["path"] in own
         ]
         problems += [
-            f"{row['path'][:100]!a}: is {row['status']} and cannot be read as truth"
+            f"{row['path'][:100]!a}: is {row['status']} and cannot be read as truth; mend it, or take it "
+            "out of the folder"
             for row in rows
             if row["status"] != "ok"
         ]
@@ -250,21 +251,26 @@ def _combined(each: LabelReading, told: Sequence[_Told], problems: list[str]) ->
         return None, "unlabelled"
     if speaking:
         how = "found" if speaking[0].sha256 else "negative"
-        return _text(each, speaking[0].found, problems), how
+        try:
+            return _text(speaking[0].found), how
+        except (MaskError, ValueError, TypeError):
+            # Children are not believed: what they send need not be of its type.
+            problems.append(f"{speaking[0].name!a}, {each.name}: what was read of it is no truth")
+            return None, "unlabelled"
     if each.reading.absent == "unlabelled":
         problems += [f"{one.name!a}, {each.name}: has no such part" for one in told if each.named]
         return None, "unlabelled"
     return _negative(each), "negative"
 
 
-def _text(each: LabelReading, found: CaseTruthFound, problems: list[str]) -> str | None:
-    """The label as a reference standard keeps it; children are not believed, so a mask is checked here."""
+def _text(found: CaseTruthFound) -> str | None:
+    """The label as a reference standard keeps it.
+
+    Raises:
+        MaskError, ValueError: the numbers are no mask, or no boxes.
+    """
     if found.mask is not None:
-        try:
-            return TrueMask(runs=from_numbers(found.mask), spacing=found.spacing).text
-        except MaskError as error:
-            problems.append(f"{each.name}: {error}")
-            return None
+        return TrueMask(runs=from_numbers(found.mask), spacing=found.spacing).text
     return boxes_text([], found.boxes) if found.boxes is not None else found.text
 
 
