@@ -135,6 +135,8 @@ _MEASUREMENT: Final = {
     "icc_c1": _CORRELATION,
     "deming_slope": _ANY,
     "deming_intercept": _ANY,
+    "passing_bablok_slope": MetricRule(high=math.inf, in_strata=False),
+    "passing_bablok_intercept": MetricRule(low=-math.inf, high=math.inf, in_strata=False),
     "within_subject_sd": MetricRule(high=math.inf, in_strata=False),
     "repeatability_coefficient": MetricRule(high=math.inf, in_strata=False),
     "failure_rate": _UNIT,

@@ -272,6 +272,19 @@ TASK_METRICS: Final[Mapping[str, Metric]] = {
         definition="Intercept of the same line; 0 is best.",
         source="Deming 1943; Linnet 1993",
     ),
+    "passing_bablok_slope": Metric(
+        label="Passing–Bablok slope",
+        definition=(
+            "Median size of the slopes of all pairs of cases: a line that needs no model of the errors and does not "
+            "change when the two measurements change places; 1 is best."
+        ),
+        source="Passing & Bablok 1983, 1988",
+    ),
+    "passing_bablok_intercept": Metric(
+        label="Passing–Bablok intercept",
+        definition="Median of answer minus slope times reference; 0 is best.",
+        source="Passing & Bablok 1983, 1988",
+    ),
     "within_subject_sd": Metric(
         label="Within-subject SD",
         definition=("Standard deviation of the container's answers to repeats of the same measurement."),
@@ -372,6 +385,10 @@ TASK_METHODS: Final[Mapping[str, Method]] = {
     "linnet-jackknife": Method(
         definition="Jackknife over patients with a t interval.",
         source="Linnet 1993",
+    ),
+    "passing-bablok-ranks": Method(
+        definition="Slopes at ranks from either end of all slopes, by the variance of Kendall's tau.",
+        source="Passing & Bablok 1983",
     ),
     "chi-square-sd": Method(
         definition="Interval of a standard deviation from the chi-square distribution.",

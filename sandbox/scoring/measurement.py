@@ -3,7 +3,8 @@
 Independent cases: bias by t, limits of agreement exactly by the noncentral t distribution (Carkeet 2015, Optom Vis
 Sci 92:e71), the standard deviation by chi-square, concordance on Fisher's z scale (Lin 1989, with the correction of
 2000), ICC by F (McGraw and Wong 1996). Several cases to a patient: percentiles of resamples of whole patients for all
-of these. Deming's line always by the jackknife over patients (Linnet 1993).
+of these. Deming's line always by the jackknife over patients (Linnet 1993); Passing and Bablok's by ranks of slopes,
+for independent cases.
 
 Under ``worst_case`` a failed case counts as wrong by the whole declared range, in the direction of the mean error of
 the answered cases: its error is at least as large as any that could have been answered, so a miss improves no mean.
@@ -32,6 +33,7 @@ from sandbox.scoring.cases import Bools, Floats, Integers
 from sandbox.scoring.estimates import Basis, estimate, quantile, undefined
 from sandbox.scoring.measurement_plots import measurement_plots
 from sandbox.scoring.outcomes import Outcome, Part, Statistic, mean, statistic
+from sandbox.scoring.passing_bablok import MOST_CASES, passing_bablok
 from sandbox.scoring.readers.intraclass import intraclass_correlation
 from sandbox.scoring.repeatability import repeatability
 from sandbox.scoring.scored_task import ScoredTask
@@ -40,6 +42,7 @@ from sandbox.scoring.task_columns import TaskColumns, task_columns
 
 BOOTSTRAP = "bootstrap-percentile-patients"
 JACKKNIFE = "linnet-jackknife"
+PASSING_BABLOK = "passing-bablok-ranks"
 _BLOCK = 32 * 2**20
 _DEMING = ("deming_slope", "deming_intercept")
 _MINIMUM = 3
@@ -58,7 +61,7 @@ def score_measurement(labelled: pa.Table, protocol: Protocol, evaluation: str) -
     cases, levels = task_columns(labelled, protocol)
     parts = TaskParts(
         estimates=_estimates,
-        overall=lambda entered, plan, _place: tuple(repeatability(entered, plan)),
+        overall=lambda entered, plan, _place: (*_line(entered, plan), *repeatability(entered, plan)),
         plots=lambda entered, plan, place: measurement_plots(
             *counted_values(entered, plan), _estimates(entered, plan, place), plan
         ),
@@ -140,6 +143,34 @@ def _estimates(cases: TaskColumns, protocol: Protocol, place: Place) -> tuple[Es
     resampled = made(np.concatenate([block @ sums for block in weights]))
     limits |= {name: percentile_interval(resampled[name], level) for name in drawn}
     return tuple(_made(name, values[name], limits[name], methods[name], basis) for name in STATISTICS)
+
+
+def _line(cases: TaskColumns, protocol: Protocol) -> Iterator[Estimate]:
+    """Passing and Bablok's line; its interval holds for independent cases only."""
+    basis = cases.basis(protocol.intervals.level)
+    names = ("passing_bablok_slope", "passing_bablok_intercept")
+    if not _MINIMUM <= cases.n <= MOST_CASES:
+        reason = f"It needs {_MINIMUM} to {MOST_CASES} cases; there are {cases.n}."
+        yield from (undefined(name, basis, PASSING_BABLOK, reason) for name in names)
+        return
+    line = passing_bablok(*counted_values(cases, protocol), basis.level)
+    clustered = basis.patients < basis.n
+    few = (
+        "Some patients have several cases: there is no interval."
+        if clustered
+        else "Too few cases for an interval."
+    )
+    for name, value, limits in (
+        (names[0], line.slope, (line.slope_low, line.slope_high)),
+        (names[1], line.intercept, (line.intercept_low, line.intercept_high)),
+    ):
+        if not math.isfinite(value):
+            reason = "The measurements do not rise together: there is no such line."
+            yield undefined(name, basis, PASSING_BABLOK, reason)
+        elif clustered or not all(map(math.isfinite, limits)):
+            yield estimate(name, value, None, basis, PASSING_BABLOK, reason=few)
+        else:
+            yield estimate(name, value, limits, basis, PASSING_BABLOK)
 
 
 def _made(metric: str, value: float, interval: tuple[float, float], method: str, basis: Basis) -> Estimate:
