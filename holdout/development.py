@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,33 +94,14 @@ def export_development(
         part == DEVELOPMENT and path not in reference.objects for path, part in zip(paths, parts, strict=True)
     ]
     chosen = known_cases(index.filter(pa.array(wanted, pa.bool_())), reference.unit)
-    groups = group(chosen, reference.unit)
-    paths, hashes = chosen.column("path").to_pylist(), chosen.column("sha256").to_pylist()
-    patients = chosen.column("patient_id").to_pylist()
     plan = ViewPlan(attributes=named, vocabulary=vocabulary(chosen, named, smallest_group=smallest_group))
     with new_folder(destination) as building:
         (building / "cases").mkdir()
         tasks: list[StageTask] = []
         rows: dict[str, dict[str, str]] = {}
-        for case, uid in enumerate(groups.uids):
-            truth = reference.by_case.get(uid)
-            if truth is None or all(truth.labels[label] is None for label in shown):
-                continue
-            members = groups.rows_of(case).tolist()
-            pseudonym = keyed_token(key, "development case", uid)
-            tasks.append(
-                StageTask(
-                    pseudonym=pseudonym,
-                    case_key=bytes.fromhex(keyed_token(key, "development key", uid, length=64)),
-                    source=str(source),
-                    files=tuple((paths[row], hashes[row]) for row in members),
-                    destination=str(building / "cases"),
-                )
-            )
-            patient = keyed_token(key, "development patient", patients[members[0]])
-            rows[pseudonym] = {"case": pseudonym, "patient": patient} | {
-                label: truth.labels[label] or "" for label in shown
-            }
+        for task, row in _labelled_cases(source, chosen, reference, shown, building / "cases", key):
+            tasks.append(task)
+            rows[task.pseudonym] = row
         if not tasks:
             raise PartitionError("the development part has no labelled case to export")
         # In the order of the pseudonyms: the order of the source may follow date or label.
@@ -141,6 +122,35 @@ def export_development(
         bytes=size,
         failed=tuple(failed),
     )
+
+
+def _labelled_cases(
+    source: Path,
+    chosen: pa.Table,
+    reference: ReferenceStandard,
+    labels: Sequence[str],
+    destination: Path,
+    key: bytes,
+) -> Iterator[tuple[StageTask, dict[str, str]]]:
+    """Each case with a label: what to stage, and its row in the table of the reference standard."""
+    groups = group(chosen, reference.unit)
+    paths, hashes = chosen.column("path").to_pylist(), chosen.column("sha256").to_pylist()
+    patients = chosen.column("patient_id").to_pylist()
+    for case, uid in enumerate(groups.uids):
+        truth = reference.by_case.get(uid)
+        if truth is None or all(truth.labels[label] is None for label in labels):
+            continue
+        members = groups.rows_of(case).tolist()
+        task = StageTask(
+            pseudonym=keyed_token(key, "development case", uid),
+            case_key=bytes.fromhex(keyed_token(key, "development key", uid, length=64)),
+            source=str(source),
+            files=tuple((paths[row], hashes[row]) for row in members),
+            destination=str(destination),
+        )
+        patient = keyed_token(key, "development patient", patients[members[0]])
+        told = {label: truth.labels[label] or "" for label in labels}
+        yield task, {"case": task.pseudonym, "patient": patient} | told
 
 
 def _stage(

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -119,65 +120,71 @@ def select(
     Raises:
         LockRefusedError: an exclusion has no reason, or names a path that the index does not have.
     """
-    excluding = dict(exclusions or {})
     index = index.append_column(
         "_part", pa.array(list(parts) if parts is not None else [HOLDOUT] * index.num_rows, pa.string())
     ).sort_by("path")
     rows = index.select([*_NEEDED, "_part"]).to_pylist()
-    _check_exclusions(excluding, {row["path"] for row in rows})
-    gone: dict[str, Excluded] = {}
-    problems: list[Problem] = []
-
-    def leave(path: str, code: str) -> None:
-        if path not in gone:
-            gone[path] = Excluded(
-                path=path, code=code, reason=ALWAYS_EXCLUDED.get(code, excluding.get(code, ""))
-            )
-
-    def forbid(code: str, sentence: str, paths: Sequence[str]) -> None:
-        remaining = tuple(path for path in paths if path not in gone)
-        if not remaining:
-            return
-        if code in excluding:
-            for path in remaining:
-                leave(path, code)
-        else:
-            problems.append(Problem(code=code, sentence=sentence, paths=remaining))
-
+    flow = _Flow(excluding=dict(exclusions or {}))
+    _check_exclusions(flow.excluding, {row["path"] for row in rows})
     for row in rows:
         if row["_part"] != HOLDOUT:
-            leave(row["path"], ANOTHER_PART)
-        elif row["path"] in excluding:
-            gone[row["path"]] = Excluded(path=row["path"], code="by_path", reason=excluding[row["path"]])
+            flow.leave(row["path"], ANOTHER_PART)
+        elif row["path"] in flow.excluding:
+            flow.leave(row["path"], "by_path", flow.excluding[row["path"]])
         elif row["path"] in objects:
-            leave(row["path"], REFERENCE_OBJECT)
-    for code, paths in _unusable(rows, gone).items():
-        forbid(code, f"{len(paths)} files are {code.replace('_', ' ')} (first: {paths[0]})", paths)
+            flow.leave(row["path"], REFERENCE_OBJECT)
+    for code, paths in _unusable(rows, flow.gone).items():
+        flow.forbid(code, f"{len(paths)} files are {code.replace('_', ' ')} (first: {paths[0]})", paths)
     for row in rows:
-        if row["path"] not in gone and row["status"] == "ok" and row["pixel_sample"] is None:
-            leave(row["path"], NO_PIXELS)
-    for code, images in _not_stageable(rows, gone).items():
-        forbid(code, f"{len(images)} files have an {code.replace('_', ' ')} (first: {images[0]})", images)
-    notes: tuple[str, ...] = ()
-    if leaks_of is not None:
-        # What already left is nowhere: it leaks nothing.
-        nowhere = (ANOTHER_PART,)
-        effective = [
-            UNKNOWN if row["path"] in gone and gone[row["path"]].code not in nowhere else row["_part"]
-            for row in rows
-        ]
-        leaks = leaks_of(index.drop_columns(["_part"]), effective)
-        notes = tuple(leak.sentence for leak in leaks if leak.severity == "note")
-        for leak in leaks:
-            if leak.severity == "refuse":
-                forbid(leak.kind, leak.sentence, leak.excludable)
-    keep = pa.array([row["path"] not in gone for row in rows], pa.bool_())
+        if row["path"] not in flow.gone and row["status"] == "ok" and row["pixel_sample"] is None:
+            flow.leave(row["path"], NO_PIXELS)
+    for code, images in _not_stageable(rows, flow.gone).items():
+        flow.forbid(
+            code, f"{len(images)} files have an {code.replace('_', ' ')} (first: {images[0]})", images
+        )
+    index = index.drop_columns(["_part"])
+    leaks = leaks_of(index, _places(rows, flow.gone)) if leaks_of is not None else ()
+    for leak in leaks:
+        if leak.severity == "refuse":
+            flow.forbid(leak.kind, leak.sentence, leak.excludable)
     return Selection(
-        kept=index.filter(keep).drop_columns(["_part"]),
-        excluded=tuple(gone[path] for path in sorted(gone)),
-        problems=tuple(problems),
-        notes=notes,
+        kept=index.filter(pa.array([row["path"] not in flow.gone for row in rows], pa.bool_())),
+        excluded=tuple(flow.gone[path] for path in sorted(flow.gone)),
+        problems=tuple(flow.problems),
+        notes=tuple(leak.sentence for leak in leaks if leak.severity == "note"),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Flow:
+    """What left so far, and what forbids the lock; rule by rule, the first rule that meets a file counts."""
+
+    excluding: Mapping[str, str]
+    gone: dict[str, Excluded] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def leave(self, path: str, code: str, reason: str | None = None) -> None:
+        """Take a file out, for the reason that goes with the code unless another is given."""
+        if reason is None:
+            reason = ALWAYS_EXCLUDED.get(code, self.excluding.get(code, ""))
+        self.gone.setdefault(path, Excluded(path=path, code=code, reason=reason))
+
+    def forbid(self, code: str, sentence: str, paths: Sequence[str]) -> None:
+        """Take files out if the operator excludes them by this code, else note the problem."""
+        remaining = tuple(path for path in paths if path not in self.gone)
+        if code in self.excluding:
+            for path in remaining:
+                self.leave(path, code)
+        elif remaining:
+            self.problems.append(Problem(code=code, sentence=sentence, paths=remaining))
+
+
+def _places(rows: Sequence[dict[str, Any]], gone: Mapping[str, Excluded]) -> list[str]:
+    """Part of each file for the leakage guard; what already left is nowhere and leaks nothing."""
+    return [
+        UNKNOWN if row["path"] in gone and gone[row["path"]].code != ANOTHER_PART else row["_part"]
+        for row in rows
+    ]
 
 
 def without(selection: Selection, paths: Iterable[str], code: str) -> Selection:

@@ -83,11 +83,11 @@ class Matched:
     ambiguous: tuple[TableRow, ...]
 
 
-def read_table(path: Path, key: Key, columns: Sequence[str], error: type[HoldoutError]) -> list[TableRow]:
-    """Read a CSV file with the key's columns and ``columns``.
+def table_bytes(path: Path, error: type[Exception]) -> bytes:
+    """Content of a file that an operator gives.
 
     Raises:
-        error: unreadable, not UTF-8, not CSV, a column is missing, or a row has more cells than the header.
+        error: it cannot be read, or is larger than 1 GB.
     """
     try:
         content = path.read_bytes()
@@ -95,6 +95,16 @@ def read_table(path: Path, key: Key, columns: Sequence[str], error: type[Holdout
         raise error(f"{path}: cannot be read ({exc.strerror or type(exc).__name__})") from exc
     if len(content) > MAXIMUM_BYTES:
         raise error(f"{path}: larger than {MAXIMUM_BYTES} bytes")
+    return content
+
+
+def read_table(path: Path, key: Key, columns: Sequence[str], error: type[HoldoutError]) -> list[TableRow]:
+    """Read a CSV file with the key's columns and ``columns``.
+
+    Raises:
+        error: unreadable, not UTF-8, not CSV, a column is missing, or a row has more cells than the header.
+    """
+    content = table_bytes(path, error)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as exc:

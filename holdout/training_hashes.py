@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from holdout.errors import LeakageError
+from holdout.keyed_table import table_bytes
 
-MAXIMUM_BYTES = 1_000_000_000
 # `sha256sum` puts a backslash before the hash of a file with an odd name, and the name behind it.
 _LINE = re.compile(rb"\\?([0-9a-fA-F]{64})(?:\s.*)?")
 
@@ -21,12 +21,7 @@ def read_training_hashes(path: Path) -> frozenset[str]:
     Raises:
         LeakageError: the file cannot be read, holds no hash, or a line is none.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise LeakageError(f"{path}: cannot be read ({error.strerror or type(error).__name__})") from error
-    if len(content) > MAXIMUM_BYTES:
-        raise LeakageError(f"{path}: larger than {MAXIMUM_BYTES} bytes")
+    content = table_bytes(path, LeakageError)
     hashes: set[str] = set()
     for number, line in enumerate(content.splitlines(), start=1):
         text = line.strip()

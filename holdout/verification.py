@@ -26,6 +26,7 @@ from holdout.locked import (
     LOCK_FILE,
     SEALED_FILE,
     LockedHoldout,
+    LockRecord,
     read_manifest,
     read_record,
     read_statement,
@@ -131,7 +132,6 @@ def verify(
     path = locked if isinstance(locked, Path) else locked.path
     if isinstance(locked, LockedHoldout):
         expected_root, source = expected_root or locked.root, source or locked.source
-    findings: list[Finding] = []
     if not (path / LOCK_FILE).exists():
         raise LockError(f"{path}: is not a locked hold-out (no {LOCK_FILE})")
     try:
@@ -140,32 +140,15 @@ def verify(
     except VerificationError as exc:
         kind: Kind = "lock_altered" if LOCK_FILE in str(exc) else "manifest_altered"
         name = LOCK_FILE if kind == "lock_altered" else manifest.FILE_NAME
-        findings.append(Finding(kind=kind, subject=manifest.LOCK_PREFIX + name, detail=str(exc)))
         return Verification(
             root=expected_root or "",
-            findings=tuple(findings),
+            findings=(Finding(kind=kind, subject=manifest.LOCK_PREFIX + name, detail=str(exc)),),
             files=0,
             checked_files=0,
             bytes=0,
             labels_checked=False,
         )
-    actual_root = manifest.root(entries)
-    if actual_root != record.root:
-        findings.append(
-            Finding(
-                kind="manifest_altered",
-                subject=manifest.LOCK_PREFIX + manifest.FILE_NAME,
-                detail="the manifest and the recorded root do not belong together",
-            )
-        )
-    if expected_root is not None and record.root != expected_root:
-        findings.append(
-            Finding(
-                kind="another_root",
-                subject=manifest.LOCK_PREFIX + LOCK_FILE,
-                detail="the root is another than the one recorded at the lock",
-            )
-        )
+    findings = _check_root(record, entries, expected_root)
     findings += _check_own_files(path, entries)
     images = [entry for entry in entries if entry.role == "image"]
     folder = source or Path(record.source)
@@ -181,6 +164,29 @@ def verify(
         bytes=size,
         labels_checked=labels_checked,
     )
+
+
+def _check_root(
+    record: LockRecord, entries: Sequence[manifest.Entry], expected_root: str | None
+) -> list[Finding]:
+    findings: list[Finding] = []
+    if manifest.root(entries) != record.root:
+        findings.append(
+            Finding(
+                kind="manifest_altered",
+                subject=manifest.LOCK_PREFIX + manifest.FILE_NAME,
+                detail="the manifest and the recorded root do not belong together",
+            )
+        )
+    if expected_root is not None and record.root != expected_root:
+        findings.append(
+            Finding(
+                kind="another_root",
+                subject=manifest.LOCK_PREFIX + LOCK_FILE,
+                detail="the root is another than the one recorded at the lock",
+            )
+        )
+    return findings
 
 
 def _check_own_files(path: Path, entries: Sequence[manifest.Entry]) -> list[Finding]:
