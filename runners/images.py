@@ -58,15 +58,6 @@ def probe_image(engine: Engine) -> MadeImage:
     return _program_image(engine, PROGRAMS / "probe.c")
 
 
-def echo_image(engine: Engine) -> MadeImage:
-    """Find or make the image of the self-check (``probe/echo.c``), a worker that answers what it is told.
-
-    Raises:
-        ImageError: there is no C compiler.
-    """
-    return _program_image(engine, PROGRAMS / "echo.c")
-
-
 def loopback_image(engine: Engine) -> MadeImage:
     """Find or make the image of the helper that asks a server over loopback (``probe/loopback.c``).
 

@@ -7,7 +7,7 @@ architecture leaves the filter with the host's native one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -154,10 +154,3 @@ def _check(listed: SystemCalls, refused: list[str]) -> None:
     if len(once) != len(set(once)):
         twice = sorted({name for name in once if once.count(name) > 1})
         raise ValueError(f"system_calls.yaml: named in two ways: {', '.join(twice)}")
-
-
-def allowed_names(*, choices: Iterable[str] = ()) -> Iterator[str]:
-    """Give the names of calls that are allowed at least sometimes."""
-    for group in system_calls().allowed:
-        if group.when is None or group.when in choices:
-            yield from (call.name for call in group.calls)

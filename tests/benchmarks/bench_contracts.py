@@ -3,7 +3,8 @@
 The floor of contracts that start a container is ``docker run --rm --network none`` with the case mounted, one after
 another (one for all cases, for contracts that ask so). That of warm ones is a loop in the container itself: lines
 through its standard input, or POST requests over its loopback. The program answers at once, so what is left is the
-contract. Run: python tests/benchmarks/bench_contracts.py
+contract. Run: python tests/benchmarks/bench_contracts.py [--write], which also puts the figures where CONTRACTS.md
+has them from, and makes its table anew.
 """
 
 import importlib.util
@@ -12,6 +13,7 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +26,7 @@ from runners.limits import MIB, Limits
 from runners.posture import Posture
 
 CONFORMANCE = Path(__file__).parent.parent / "runners" / "contracts" / "conftest.py"
+FLOORS = Path(__file__).parents[2] / "runners" / "contracts" / "floors.yaml"
 COLD, WARM = 20, 400
 # Inside the container: start its server, then ask it as often as there are cases; prints seconds a case.
 POSTS = """
@@ -173,22 +176,28 @@ def under_contract(module, engine, name, image, count, folder):
     return seconds / count, statistics.median(outcome.seconds for outcome in outcomes)
 
 
-def main():
+# The columns of CONTRACTS.md, each with the styles that it speaks of.
+COLUMNS = {
+    "`worker`": ("worker",),
+    "`files`, case": ("files-case",),
+    "`files`, set": ("files-set",),
+    "GC `exec`": ("gc-exec", "gc-exec-mha"),
+    "GC `invoke`": ("gc-invoke", "gc-invoke-mha"),
+    "`medperf`": ("medperf", "medperf-weights", "medperf-mlcube"),
+    "`map`": ("map-holoscan", "map-monai"),
+}
+WHOLE_SET = ("files-set", "medperf", "medperf-weights", "medperf-mlcube")
+WARM_STYLES = ("worker", "gc-invoke", "gc-invoke-mha", *WHOLE_SET)
+
+
+def main(write):
     module = conformance()
-    warm = (
-        "worker",
-        "gc-invoke",
-        "gc-invoke-mha",
-        "medperf",
-        "medperf-weights",
-        "medperf-mlcube",
-        "files-set",
-    )
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors; milliseconds a case")
     print(f"{'contract':16} {'cases':>5} {'floor':>8} {'asked':>8} {'whole':>8} {'asked/floor':>12}")
+    cost = {}
     with connect() as engine:
         for name in module.STYLES:
-            count = WARM if name in warm else COLD
+            count = WARM if name in WARM_STYLES else COLD
             image = module.built(engine, name)
             folder = Path(tempfile.mkdtemp(prefix="proctor-bench-"))
             folder.chmod(0o755)
@@ -197,11 +206,26 @@ def main():
                 whole, asked = under_contract(module, engine, name, image, count, folder)
             finally:
                 shutil.rmtree(folder)
+            # One clock runs for all cases of a set.
+            cost[name] = 1000 * (whole if name in WHOLE_SET else asked)
             print(
                 f"{name:16} {count:5} {1000 * base:8.2f} {1000 * asked:8.2f} {1000 * whole:8.2f} {asked / base:12.2f}",
                 flush=True,
             )
+    figures = {column: figure([cost[name] for name in names]) for column, names in COLUMNS.items()}
+    print(json.dumps(figures, indent=1))
+    if write:
+        head = [line for line in FLOORS.read_text().splitlines() if line.startswith("#")]
+        rows = [f"{json.dumps(column)}: {json.dumps(text)}" for column, text in figures.items()]
+        FLOORS.write_text("\n".join([*head, *rows, ""]))
+        subprocess.run([sys.executable, "-m", "runners.reference_tables"], check=True)
+
+
+def figure(milliseconds):
+    """One number, or the least and the most, to two places that mean something."""
+    texts = [f"{value:.1f}" if value < 10 else f"{value:.0f}" for value in sorted(milliseconds)]
+    return texts[0] if texts[0] == texts[-1] else f"{texts[0]}-{texts[-1]}"
 
 
 if __name__ == "__main__":
-    main()
+    main(write="--write" in sys.argv[1:])

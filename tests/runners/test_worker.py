@@ -8,7 +8,6 @@ import pytest
 
 from runners.errors import ImageRefused, PostureRefused, SessionError
 from runners.failures import FailureCode, RefusalCode
-from runners.images import echo_image
 from runners.leftovers import LABEL_OWNER, NAME_PREFIX
 from runners.posture import Posture
 from runners.worker import CaseInput, run_cases
@@ -183,18 +182,3 @@ def test_what_is_wrong_on_the_host_is_said_and_not_blamed_on_the_container(engin
         with pytest.raises(SessionError):
             run(vendor(), root, [CaseInput(case=case, directory=tmp_path / "missing", files=files)])
     assert ours(engine) == []
-
-
-def test_echo_answers_what_it_is_told_and_else_a_half(engine, ask, tmp_path, limits):
-    image = echo_image(engine).digest
-    assert [outcome.answer for outcome in ask(image, ["a", "b"])] == [{"score": 0.5}] * 2
-    root = tmp_path / "told"
-    root.mkdir()
-    cases = []
-    for name, score in (("a", "0.1"), ("b", "1"), ("c", "0.30000000000000004")):
-        directory = tmp_path / name
-        directory.mkdir()
-        (directory / "score.txt").write_text(score)
-        cases.append(CaseInput(case=name, directory=directory, files=("score.txt",)))
-    run = run_cases(engine, image, posture=Posture(), limits=limits, cases=cases, input_root=root, task=SCORE)
-    assert [outcome.answer["score"] for outcome in run] == [0.1, 1.0, 0.30000000000000004]

@@ -187,6 +187,7 @@ def built(engine, name):
     shared = {
         "model.py",
         "gc_exec.py",
+        "gc_invoke.py",
         "gc_mha_exec.py",
         "mha.py",
         style.program,

@@ -1,36 +1,7 @@
-"""The algorithm for .mha images as a server: ``GET /health`` and ``POST /invoke`` on port 4743."""
+"""The algorithm for .mha images as a server."""
 
-# Written in the style of such containers, not in ours.
-# ruff: noqa: PTH208
-
-import os
-import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
+import gc_invoke
 import gc_mha_exec
 
-SEEN = []
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200 if self.path == "/health" else 404)
-        self.end_headers()
-
-    def do_POST(self):
-        try:
-            SEEN.append(sorted(os.listdir("/output")))
-            assert SEEN[-1] == []
-            gc_mha_exec.run()
-        except SystemExit:
-            os._exit(3)
-        except Exception as error:
-            print(repr(error), file=sys.stderr)
-            self.send_response(500)
-        else:
-            self.send_response(201)
-        self.end_headers()
-
-
-if __name__ == "__main__":
-    ThreadingHTTPServer(("0.0.0.0", 4743), Handler).serve_forever()
+gc_invoke.Handler.run = staticmethod(gc_mha_exec.run)
+gc_invoke.serve()
