@@ -53,6 +53,7 @@ from sandbox.reuse.bits import account, reuse_adjusted_half_width
 from sandbox.reuse.rules import ReuseRules
 from sandbox.stress_results import StressResults
 from sandbox.submissions import Submission
+from sandbox.views import note_once_a_day
 from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_json
 
 NOT_BUILT = (
@@ -161,8 +162,9 @@ def write_dossier(workspace: Workspace, item: Evaluation, destination: Path) -> 
 
 def note_view(workspace: Workspace, item: Evaluation) -> None:
     """Enter that the institution's report was looked at."""
+    subject = {"evaluation": item.id, "audience": "institution"}
     with open_ledger(workspace) as ledger:
-        ledger.append(entry("report-viewed", subject={"evaluation": item.id, "audience": "institution"}))
+        note_once_a_day(workspace, ledger, "report-viewed", subject)
 
 
 def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> ReportInput:

@@ -78,8 +78,12 @@ def show(identifier: _Id) -> None:
       proctor evaluation show e-2021611d
     """
     from sandbox import evaluation
+    from sandbox.views import note_seen
 
-    _tell(evaluation.find(open_workspace(default_home()), identifier))
+    workspace = open_workspace(default_home())
+    item = evaluation.find(workspace, identifier)
+    note_seen(workspace, "evaluation", evaluation=item.id)
+    _tell(item)
 
 
 def report(
@@ -102,6 +106,7 @@ def report(
     from sandbox.errors import UsageError
     from sandbox.evidence.durable import write_durable
     from sandbox.release.workflow import issued_page
+    from sandbox.views import note_export
 
     if output is not None:
         output_file(output)
@@ -115,7 +120,9 @@ def report(
         path = reporting.write_report(workspace, item)
         reporting.note_view(workspace, item)
     if output is not None:
-        write_durable(output, path.read_bytes())
+        page = path.read_bytes()
+        note_export(workspace, "report", page, evaluation=item.id, audience=audience)
+        write_durable(output, page)
         path = output
     console.result({"report": str(path)}, lambda: console.line(str(path)))
 
@@ -134,10 +141,13 @@ def dossier(
       proctor verify acme.zip --key ledger.vkey
     """
     from sandbox import evaluation, reporting
+    from sandbox.views import note_export
 
     output_file(output)
     workspace = open_workspace(default_home())
-    reporting.write_dossier(workspace, evaluation.find(workspace, identifier), output)
+    item = evaluation.find(workspace, identifier)
+    reporting.write_dossier(workspace, item, output)
+    note_export(workspace, "dossier", output.read_bytes(), evaluation=item.id)
 
     def human() -> None:
         console.line(f"Dossier written to {output}.")

@@ -163,6 +163,7 @@ def partition(
     """
     from sandbox import drafts, exports
     from sandbox.errors import UsageError
+    from sandbox.views import note_export
 
     workspace = open_workspace(default_home())
     if by is None:
@@ -177,6 +178,7 @@ def partition(
         parts = drafts.partition_by_source(workspace, name, column=column, holdout=frozenset({value}))
         counted = "files"
     if export is not None:
+        note_export(workspace, "development", None, holdout=name)
         with console.progress("exporting the development part") as progress:
             exports.export_development(workspace, name, export, unit=unit, progress=progress)
     console.result(
@@ -285,6 +287,7 @@ def show(
       proctor holdout show cxr
     """
     from sandbox import holdouts
+    from sandbox.views import note_seen
 
     workspace = open_workspace(default_home())
     if name is None:
@@ -298,6 +301,7 @@ def show(
         )
         return
     item = holdouts.draft(workspace, name)
+    note_seen(workspace, "holdout", holdout=name)
     parts = item.parts()
     data = {
         "name": name,

@@ -33,11 +33,13 @@ def show(
     """
     from sandbox.errors import UsageError
     from sandbox.evidence.entry import KINDS
+    from sandbox.views import note_once_a_day
 
     if kind is not None and kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of entry. Kinds: {', '.join(sorted(KINDS))}.")
     workspace = open_workspace(default_home())
     with open_ledger(workspace) as ledger:
+        note_once_a_day(workspace, ledger, "ledger-read", {}, {"entries": len(ledger)})
         entries = [item for item in ledger.entries() if kind is None or item.kind == kind]
     entries = entries[-last:] if last else entries
     data = [

@@ -180,7 +180,7 @@ def list_() -> None:
 
 @release_app.command("show")
 def show(identifier: _Id) -> None:
-    """Show where one release stands.
+    """Show where one release stands. Who looked is logged, once a day.
 
     \b
       proctor release show r-12ab
@@ -195,7 +195,7 @@ def budget(
     holdout: Annotated[str, typer.Option(help="Name of the locked hold-out.")],
     vendor: Annotated[str | None, typer.Option(help="Only this vendor.")] = None,
 ) -> None:
-    """Show what each vendor has learned of a hold-out, in bits, and what is left.
+    """Show what each vendor has learned of a hold-out, in bits, and what is left. Who looked is logged, once a day.
 
     \b
       proctor release budget --holdout cxr
@@ -206,12 +206,15 @@ def budget(
     from sandbox.release.budget import account_of
     from sandbox.release.issued import charges, issued
     from sandbox.reuse.bits import reuse_adjusted_half_width, shares
+    from sandbox.views import SEEN, note_once_a_day
     from sandbox.workspace import open_ledger
 
     workspace = open_workspace(default_home())
     policy = load_policy(workspace.policy_path)
     locked = holdouts.open_holdout(workspace, holdout)
+    about = {"what": "budget", "holdout": locked.name, "version": locked.version}
     with open_ledger(workspace) as ledger:
+        note_once_a_day(workspace, ledger, SEEN, about if vendor is None else {**about, "vendor": vendor})
         told = charges(issued(workspace, ledger, holdout=locked.name, version=locked.version))
         names = [vendor] if vendor else sorted(shares(told)) or []
         accounts = [

@@ -25,7 +25,8 @@ _REVIEW: frozenset[Role] = frozenset({"approver"})
 MAY_SIGN: Mapping[str, frozenset[Role]] = {
     **dict.fromkeys(KINDS, frozenset[Role]({"operator"})),
     # Whoever opens the page or reads the log is told of, whatever the role.
-    **dict.fromkeys(("report-viewed", "ledger-read", "dossier-made", "report-made"), _EVERYONE),
+    **dict.fromkeys(("report-viewed", "seen", "ledger-read", "dossier-made", "report-made"), _EVERYONE),
+    "exported": _EVERYONE,
     # The custodian answers for the reference standard: what opens, changes or ends it needs that role.
     "holdout-locked": frozenset({"custodian"}),
     "holdout-retired": frozenset({"custodian"}),

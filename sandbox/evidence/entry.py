@@ -218,6 +218,19 @@ KINDS: Mapping[str, Kind] = {
     ),
     "dossier-made": _kind("evaluation", "dossier", subject={"dossier": _digest, "statement": _digest}),
     "report-viewed": _kind("evaluation", subject={"audience": _one_of("institution", "regulator", "vendor")}),
+    "seen": _kind(
+        "what",
+        subject={**_RELEASE, "what": _one_of("release", "releases", "budget", "evaluation", "holdout")},
+    ),
+    "exported": _kind(
+        "what",
+        subject={
+            **_RELEASE,
+            "what": _one_of("report", "dossier", "release", "development"),
+            "exported": _digest,
+            "audience": _one_of("institution", "regulator", "vendor"),
+        },
+    ),
     "ledger-read": _kind(detail={"entries": _count}),
     "actor-added": _kind(
         "name", "key", subject={"name": _name, "key": _public_key}, detail=dict.fromkeys(ROLES, _flag)

@@ -25,6 +25,7 @@ from sandbox.release.state import Decision, Standing, standing
 from sandbox.reuse.chosen import choose
 from sandbox.reuse.mechanisms import Mechanism
 from sandbox.two_people import govern
+from sandbox.views import EXPORTED, SEEN, note_once_a_day
 from sandbox.workspace import Workspace, entry, open_ledger
 
 _FILES = (DOCUMENT, PAGE)
@@ -193,12 +194,15 @@ def issue(workspace: Workspace, identifier: str, destination: Path | None = None
             )
         if destination is not None:
             _copy(_issued_files(folder, now.content), destination)
+            about = {"what": "release", "release": release, "evaluation": now.evaluation}
+            ledger.append(entry(EXPORTED, subject={**about, "exported": now.content}))
         return _standing(workspace, ledger, release), destination or folder
 
 
 def releases(workspace: Workspace) -> list[Standing]:
     """Every release, newest request last."""
     with open_ledger(workspace) as ledger:
+        note_once_a_day(workspace, ledger, SEEN, {"what": "releases"})
         found = [_standing(workspace, ledger, each) for each in _requested(ledger)]
     return sorted(found, key=lambda each: (each.requested, each.release))
 
@@ -206,7 +210,10 @@ def releases(workspace: Workspace) -> list[Standing]:
 def show(workspace: Workspace, identifier: str) -> Standing:
     """Where one release stands; who has yet to decide does not see what others decided."""
     with open_ledger(workspace) as ledger:
-        return _blinded(_standing(workspace, ledger, _find(ledger, identifier)), workspace.actor)
+        now = _standing(workspace, ledger, _find(ledger, identifier))
+        subject = {"what": "release", "release": now.release, "content": now.content}
+        note_once_a_day(workspace, ledger, SEEN, subject)
+        return _blinded(now, workspace.actor)
 
 
 def issued_page(workspace: Workspace, item: Evaluation) -> Path:
@@ -224,7 +231,8 @@ def issued_page(workspace: Workspace, item: Evaluation) -> Path:
         last = found[-1].subject
         folder = issued_folder(workspace, last["release"], last["content"])
         _issued_files(folder, last["content"])
-        ledger.append(entry("report-viewed", subject={"evaluation": item.id, "audience": "vendor"}))
+        subject = {"evaluation": item.id, "audience": "vendor"}
+        note_once_a_day(workspace, ledger, "report-viewed", subject)
     return folder / PAGE
 
 
