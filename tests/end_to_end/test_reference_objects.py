@@ -1,4 +1,4 @@
-"""Truth from objects, end to end: a series' segmentation of several segments and its structure set, in one folder.
+"""Truth from objects, end to end: segmentations of several segments and structure sets of series, reports of images.
 
 SYNTHETIC series; what the container answers is drawn into their pixels, next to the truth and not upon it.
 """
@@ -15,14 +15,15 @@ from sandbox.evaluation import evaluations
 from sandbox.results import from_json
 from sandbox.workspace import open_workspace
 from tests.holdout import truth_objects as made
+from tests.holdout.test_reference_reports import CYST, NODULE, planar, region, report, sr
 
 pytestmark = pytest.mark.engine
 
-VENDOR = Path(__file__).parent / "vendors" / "threshold_volume.py"
-DOCKERFILE = b"""FROM proctor/base
-COPY threshold_volume.py /vendor/
+VENDORS = Path(__file__).parent / "vendors"
+DOCKERFILE = """FROM proctor/base
+COPY NAME /vendor/
 USER 65532:65532
-ENTRYPOINT ["python3", "-u", "/vendor/threshold_volume.py"]
+ENTRYPOINT ["python3", "-u", "/vendor/NAME"]
 """
 PATIENTS = 12
 SHAPE = (4, 20, 24)
@@ -121,17 +122,22 @@ def site(tmp_path_factory):
     return home, folder, drawn
 
 
+def admit(engine, what, folder):
+    name = f"threshold_{what}.py"
+    files = {"Dockerfile": DOCKERFILE.replace("NAME", name).encode(), name: (VENDORS / name).read_bytes()}
+    archive = save_image(engine, build_image(engine, f"proctor/test-{what}", files), folder / f"{what}.tar")
+    assert main(["-q", "submission", "admit", str(archive), "--vendor", what]) == 0
+
+
 def test_masks_of_segmentations_and_structure_sets(site, engine, tmp_path, monkeypatch, capsys):
     home, folder, drawn = site
     monkeypatch.setenv("PROCTOR_HOME", str(home))
-    files = {"Dockerfile": DOCKERFILE, VENDOR.name: VENDOR.read_bytes()}
-    archive = save_image(engine, build_image(engine, "proctor/test-volumes", files), tmp_path / "image.tar")
-    assert main(["-q", "submission", "admit", str(archive), "--vendor", "volumes"]) == 0
+    admit(engine, "volume", tmp_path)
     for label in ("lesion", "organ"):
         protocol = folder / f"{label}.yaml"
         protocol.write_text(PROTOCOL.replace("NAME", label))
         assert main(["-q", "protocol", "register", str(protocol)]) == 0
-        asked = ["--holdout", "ct", "--submission", "volumes", "--protocol", str(protocol)]
+        asked = ["--holdout", "ct", "--submission", "volume", "--protocol", str(protocol)]
         assert main(["-q", "evaluate", *asked]) == 0
         (item,) = [each for each in evaluations(open_workspace(home)) if each.protocol_name == label]
         results = from_json((item.folder / "results.json").read_bytes())
@@ -149,3 +155,65 @@ def test_masks_of_segmentations_and_structure_sets(site, engine, tmp_path, monke
     assert main(["--json", "holdout", "show", "ct"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["versions"][0]["instances"] == PATIENTS * SHAPE[0]
+
+
+NODULES = """
+proctor: protocol/1
+name: nodules
+title: Nodules on SYNTHETIC images
+task: {kind: detection, target: nodule, unit: image}
+output: {findings: {most: 5, levels: 101}}
+hits: {rule: iou, least: 0.5, rates: [0.5]}
+intervals: {bootstrap_replicates: 200}
+minimum: {positives: 2, negatives: 2, patients: 2}
+limits: {seconds_per_case: 20, seconds_per_run: 600}
+"""
+REPORTS = """
+proctor: reference/1
+labels:
+  nodule: {boxes: true, read: {form: report, finding: "SCT:27925004", absent: negative}}
+method: {value: read by one radiologist}
+"""
+
+
+def test_findings_of_reports(site, engine, tmp_path, monkeypatch):
+    home, _, _ = site
+    monkeypatch.setenv("PROCTOR_HOME", str(home))
+    # Of nine nodules six are found, two are missed by a little, one by far; one cyst is none, two images are free.
+    for number in range(12):
+        (image,) = made.ct_series(f"N{number:02d}", slices=1, seed=2000 + number)
+        bright = np.zeros((20, 24), dtype=bool)
+        shift = 0 if number < 6 else 5
+        if number != 8:
+            bright[4:11, 3 + shift : 9 + shift] = True
+        noise = np.frombuffer(image.PixelData, "<u2").reshape(bright.shape) % 1000
+        image.PixelData = (noise + 2000 * bright).astype("<u2").tobytes()
+        image["PixelData"].VR = "OW"
+        made.save_all(tmp_path / "data", [image])
+        outline = [(3.0, 4.0), (9.0, 4.0), (9.0, 11.0), (3.0, 11.0), (3.0, 4.0)]
+        if number < 10:
+            area = region(image, sr.GraphicTypeValues.POLYLINE, outline)
+            made.save_all(
+                tmp_path / "data", [report([image], [planar(area, NODULE if number < 9 else CYST)])]
+            )
+    (tmp_path / "reference.yaml").write_text(REPORTS)
+    (tmp_path / "nodules.yaml").write_text(NODULES)
+    admit(engine, "box", tmp_path)
+    asked = ["--holdout", "ct2", "--submission", "box", "--protocol", str(tmp_path / "nodules.yaml")]
+    for command in (
+        ["holdout", "ingest", str(tmp_path / "data"), "--name", "ct2",
+         "--reference", str(tmp_path / "reference.yaml")],
+        ["holdout", "lock", "ct2"],
+        ["protocol", "register", str(tmp_path / "nodules.yaml")],
+        ["evaluate", *asked],
+    ):  # fmt: skip
+        assert main(["-q", *command]) == 0, command
+    (item,) = [each for each in evaluations(open_workspace(home)) if each.protocol_name == "nodules"]
+    results = from_json((item.folder / "results.json").read_bytes())
+    assert (results.flow.answered, results.flow.failed) == (12, 0)
+    estimates = {(each.metric, each.subject): each.value for each in results.analysis().estimates}
+    assert estimates["froc_sensitivity", "0.5"] == pytest.approx(6 / 9)
+    checks = json.loads((item.folder / "selfchecks.json").read_bytes())
+    assert [each["observed"] for each in checks] == [1.0, 0.0]
+    page = (item.folder / "report.html").read_text()
+    assert "nodule: 3 of 12 cases are negative because no object says otherwise" in page

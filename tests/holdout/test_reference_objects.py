@@ -293,3 +293,11 @@ def test_every_other_form_goes_the_same_way(tmp_path):
     assert len(found.objects) == 4
     # Without the folder nothing of them is truth, and nothing is read.
     assert not any(truth.labelled for truth in load(path, index_of(tmp_path)).by_case.values())
+    study = declare(
+        tmp_path,
+        "length: {number: true, read: {form: report, measurement: 'SCT:103339001', unit: mm}}\n"
+        "  key: {read: {form: key_objects, title: 'DCM:113000', absent: negative}}",
+    )
+    whole = load(study, index_of(tmp_path), source=tmp_path / "data", unit="study").by_case
+    assert whole[first.StudyInstanceUID].labels == {"length": "6.5", "key": "1"}
+    assert whole[second.StudyInstanceUID].labels == {"length": None, "key": "0"}
