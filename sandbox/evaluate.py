@@ -10,7 +10,8 @@ same command going on from there:
 5. results.json, selfchecks.json; stress.json where the protocol asks for stress (:mod:`sandbox.stress_step`)
 6. finished.json     verdict, digests and ledger entries: its presence is the state "finished"
 
-The hold-out is verified before and after the run, and each step stands in the ledger before its result is used.
+The hold-out is verified before and after the run, and each step stands in the ledger before its result is used. The
+reference standard is opened once, in the host's memory: to check the plan against it, to plan stressed asks, to score.
 """
 
 from __future__ import annotations
@@ -33,33 +34,28 @@ from holdout.verification import Verification
 from runners.contracts.interface import ContractRun
 from runners.contracts.registry import CONTRACTS
 from runners.engine import Engine
-from sandbox import holdouts, predictions, protocols, stress_results, submissions, waivers
+from sandbox import holdouts, predictions, protocols, submissions, waivers
 from sandbox.asks import Journals
-from sandbox.canonical import canonical_json, digest, digest_bytes
+from sandbox.canonical import canonical_json
 from sandbox.errors import EvaluationError, EvaluationRefusedError
 from sandbox.evaluation import Evaluation, read
+from sandbox.evaluation_entries import EvaluationEntries
+from sandbox.evaluation_scores import posture_digest, score_evaluation
 from sandbox.evidence.durable import write_durable
-from sandbox.evidence.ledger import Ledger
 from sandbox.examination import MachineExamination, examining
-from sandbox.holdout_summary import write_holdout_summary
 from sandbox.identity import Identity
 from sandbox.journal import Ended, Journal
 from sandbox.policy import Policy, load_policy
 from sandbox.protocols import RegisteredProtocol
 from sandbox.release import gate
-from sandbox.results import to_json
 from sandbox.run import contract_run, most_at_once, run_key, run_submission
-from sandbox.scored import scored_cases
-from sandbox.scoring.score import StepCounts, score
-from sandbox.scoring.stress.score import score_stress
-from sandbox.selfcheck import run_selfchecks
 from sandbox.serving import RunTally
 from sandbox.staging_place import remove_work, work_folder
-from sandbox.stress_step import StressStep, read_answers
+from sandbox.stress_plan import make_plan
+from sandbox.stress_step import StressStep
 from sandbox.submissions import Submission
-from sandbox.tables import write_table
 from sandbox.version import code_digest, package_version
-from sandbox.workspace import Workspace, entry, open_ledger, secret_key, write_json
+from sandbox.workspace import Workspace, secret_key, write_json
 
 Say = Callable[[str], None]
 Examining = tuple[Engine, Future[MachineExamination]]
@@ -109,12 +105,17 @@ def evaluate(
             if (folder / "run.json").exists()
             else opened.enter_context(examining(policy, waivers.actor_keys(workspace), admitted.contract))
         )
-        holdouts.check_protocol(workspace, locked, registered.protocol)
+        entries = EvaluationEntries(workspace, identity)
+        # Even a check against the truth is a look: the entry stands before it is opened.
+        entries.reference_opened(locked.cases.num_rows)
+        reference = open_reference(locked, holdouts.reference_key(workspace, locked))
+        holdouts.check_protocol(locked, registered.protocol, reference)
         gate.check_before_run(
             workspace,
             policy,
             locked,
             registered.protocol,
+            reference,
             evaluation=identity.evaluation,
             vendor=admitted.vendor,
             submission=admitted.digest,
@@ -133,9 +134,9 @@ def evaluate(
             key=secret_key(workspace, "pseudonyms"),
         )
         steps = _Steps(
-            workspace, policy, drawn, admitted, registered, identity, folder, say, progress, internal=internal
+            workspace, policy, drawn, admitted, registered, identity, reference, folder, say, progress
         )
-        steps.carry_out(begun)
+        steps.carry_out(begun, internal=internal)
     return read(workspace, folder)
 
 
@@ -150,42 +151,56 @@ class _Steps:
         submission: Submission,
         registered: RegisteredProtocol,
         identity: Identity,
+        reference: pa.Table,
         folder: Path,
         say: Say,
         progress: ProgressBar,
-        *,
-        internal: bool,
     ) -> None:
         self._workspace, self._policy, self._locked = workspace, policy, locked
-        self._submission, self._registered, self._identity = submission, registered, identity
-        self._folder, self._say, self._progress = folder, say, progress
-        self._internal = internal
+        self._submission, self._protocol, self._identity = submission, registered.protocol, identity
+        self._reference, self._folder, self._say, self._progress = reference, folder, say, progress
+        self._entries = EvaluationEntries(workspace, identity)
 
-    def carry_out(self, begun: Examining | None) -> None:
+    def carry_out(self, begun: Examining | None, *, internal: bool) -> None:
         with ExitStack() as opened:
             journal = opened.enter_context(Journal(self._folder / "journal.jsonl"))
             stress = self._stress_step()
             if stress is not None:
                 opened.enter_context(stress.journal)
             if begun is not None:
-                self._run(journal, stress, *begun)
+                self._run(journal, stress, *begun, internal=internal)
             elif len(journal.ended) < self._locked.cases.num_rows or (stress is not None and not stress.done):
                 actors = waivers.actor_keys(self._workspace)
                 with examining(self._policy, actors, self._submission.contract) as late:
-                    self._run(journal, stress, *late)
+                    self._run(journal, stress, *late, internal=internal)
             self._predict(journal)
             if stress is not None:
                 stress.write()
-        self._score()
+        self._say("scoring")
+        score_evaluation(
+            self._workspace,
+            self._locked,
+            self._protocol,
+            self._reference,
+            self._folder,
+            self._entries,
+            evaluation=self._identity.evaluation,
+        )
 
     def _stress_step(self) -> StressStep | None:
-        protocol, submission = self._registered.protocol, self._submission
-        if protocol.stress is None:
+        if self._protocol.stress is None:
             return None
-        batches = CONTRACTS[submission.contract].whole_set(submission.settings)
-        return StressStep(
-            self._workspace, self._locked, protocol, self._identity, self._folder, batches=batches
+        secret, contract = secret_key(self._workspace, "pseudonyms"), CONTRACTS[self._submission.contract]
+        plan = make_plan(
+            self._locked.cases,
+            self._reference,
+            self._protocol,
+            run_key=run_key(secret, self._identity.evaluation),
+            # One sample for every submission to this hold-out, so that they can be compared.
+            sample_key=run_key(secret, self._identity.root),
+            batches=contract.whole_set(self._submission.settings),
         )
+        return StressStep(plan, self._folder)
 
     def _run(
         self,
@@ -193,12 +208,18 @@ class _Steps:
         stress: StressStep | None,
         engine: Engine,
         examined: Future[MachineExamination],
+        *,
+        internal: bool,
     ) -> None:
         found = self._look_over("before")
         machine = self._measured(examined)
         self._verified("before", found)
-        with open_ledger(self._workspace) as ledger:
-            self._enter_start(ledger, journal)
+        self._entries.started(
+            vendor=self._submission.vendor,
+            cases=self._locked.cases.num_rows,
+            ended=len(journal.ended),
+            internal=internal,
+        )
         with self._progress("loading the image"):
             submissions.load(engine, self._submission, self._policy)
         containers = self._ask(engine, journal, stress).containers
@@ -216,20 +237,7 @@ class _Steps:
         with self._progress("measuring the posture"):
             machine = examined.result()
         write_json(self._folder / "posture.json", machine.data())
-        controls = machine.posture.controls
-        with open_ledger(self._workspace) as ledger:
-            ledger.append(
-                entry(
-                    "posture-measured",
-                    subject={"evaluation": self._identity.evaluation, "posture": self._posture()},
-                    detail={
-                        "controls": len(controls),
-                        "held": sum(control.held for control in controls),
-                        "missing": len(machine.missing),
-                    },
-                )
-            )
-            waivers.enter(ledger, self._identity.policy, machine.waivers)
+        self._entries.posture_measured(machine, posture_digest(self._folder))
         for control, words in machine.waived.items():
             self._say(f"WAIVED: {control}, by {words}")
         machine.refuse_if_missing()
@@ -247,7 +255,7 @@ class _Steps:
         )
 
     def _ask(self, engine: Engine, journal: Journal, stress: StressStep | None) -> RunTally:
-        submission, protocol = self._submission, self._registered.protocol
+        submission = self._submission
         plan = None if stress is None else stress.plan
         work = work_folder(
             self._folder,
@@ -263,29 +271,27 @@ class _Steps:
                     Journals(clean=journal, stressed=None if stress is None else stress.journal),
                     plan,
                     policy=self._policy,
-                    protocol=protocol,
+                    protocol=self._protocol,
                     key=run_key(secret_key(self._workspace, "pseudonyms"), self._identity.evaluation),
                     work=work,
                     progress=bar,
                 )
         except EvaluationRefusedError:
-            with open_ledger(self._workspace) as ledger:
-                subject = {"evaluation": self._identity.evaluation, "reason": "smoke_case"}
-                ledger.append(entry("evaluation-failed", subject=subject, detail={"asked": 0}))
+            self._entries.failed_smoke()
             raise
         finally:
             remove_work(self._folder)
-            self._enter_access(len(journal.ended))
+            self._entries.accessed(len(journal.ended))
             if stress is not None:
-                stress.enter_access()
+                self._entries.stressed(stress.put, cases=len(stress.plan.sample))
 
     def _request(self, engine: Engine, work: Path) -> ContractRun:
         return contract_run(
             engine,
             self._submission,
-            self._registered.protocol,
+            self._protocol,
             posture=self._policy.posture(datetime.now(UTC).date()),
-            limits=self._policy.container_limits(self._registered.protocol),
+            limits=self._policy.container_limits(self._protocol),
             input_root=work,
         )
 
@@ -294,127 +300,11 @@ class _Steps:
         if not path.exists():
             predictions.write(
                 (
-                    _prediction(item, timed=self._registered.protocol.task.kind == "triage")
+                    _prediction(item, timed=self._protocol.task.kind == "triage")
                     for item in journal.ended.values()
                 ),
                 path,
             )
-
-    def _score(self) -> None:
-        self._say("scoring")
-        protocol = self._registered.protocol
-        key = holdouts.reference_key(self._workspace, self._locked)
-        reference = open_reference(self._locked, key)
-        with open_ledger(self._workspace) as ledger:
-            self._once(
-                ledger, "reference-opened", detail={"cases": reference.num_rows, "purpose": "scoring"},
-                holdout=self._identity.holdout, root=self._identity.root,
-            )  # fmt: skip
-        write_holdout_summary(
-            self._workspace, self._locked, reference, protocol, self._folder / "holdout.json"
-        )
-        checks = run_selfchecks(reference, self._locked.cases, protocol)
-        write_json(
-            self._folder / "selfchecks.json", [{**asdict(check), "passed": check.passed} for check in checks]
-        )
-        answered = predictions.read(self._folder / "predictions.parquet")
-        table = scored_cases(self._locked.cases, reference, answered, protocol)
-        write_table(table, self._folder / "scored.parquet")
-        cases = self._locked.cases.num_rows
-        staged = cases - _count(answered, "staging_failed")
-        results = score(
-            table,
-            protocol,
-            self._identity.evaluation,
-            StepCounts(locked=cases, staged=staged, asked=staged - _count(answered, "not_started")),
-        )
-        write_durable(self._folder / "results.json", to_json(results))
-        stressed = {}
-        if protocol.stress is not None:
-            found = score_stress(
-                table, read_answers(self._folder / "stress.parquet"), protocol, self._identity.evaluation
-            )
-            write_durable(self._folder / "stress.json", stress_results.to_json(found))
-            stressed = {"stress": self._digest("stress.json")}
-        with open_ledger(self._workspace) as ledger:
-            finished = self._once(
-                ledger,
-                "evaluation-finished",
-                results=self._digest("results.json"),
-                predictions=self._digest("predictions.parquet"),
-                posture=self._posture(),
-                **stressed,
-                detail={
-                    "cases": self._locked.cases.num_rows,
-                    "answered": results.flow.answered,
-                    "failed": results.flow.failed,
-                    "failures": {item.code: item.cases for item in results.flow.failures},
-                    "verdict": results.verdict or "none",
-                },
-            )
-        write_json(
-            self._folder / "finished.json",
-            {"verdict": results.verdict, "entry": finished[0], "time": finished[1]},
-        )
-
-    def _enter_start(self, ledger: Ledger, journal: Journal) -> None:
-        known = ledger.find(kind="evaluation-started", evaluation=self._identity.evaluation)
-        if known:
-            ledger.append(
-                entry(
-                    "evaluation-resumed",
-                    subject={"evaluation": self._identity.evaluation},
-                    detail={"cases": len(journal.ended)},
-                )
-            )
-            return
-        self._once(
-            ledger,
-            "evaluation-started",
-            holdout=self._identity.holdout,
-            version=self._identity.version,
-            root=self._identity.root,
-            submission=self._identity.submission,
-            vendor=self._submission.vendor,
-            protocol=self._identity.protocol,
-            policy=self._identity.policy,
-            code=self._identity.code,
-            detail={"cases": self._locked.cases.num_rows, "internal": self._internal},
-        )
-
-    def _enter_access(self, ended: int) -> None:
-        """Enter how many more cases were used; a killed run's are entered by the one that follows it."""
-        with open_ledger(self._workspace) as ledger:
-            known = ledger.find(kind="holdout-accessed", evaluation=self._identity.evaluation)
-            new = ended - sum(item.detail["cases"] for item in known if "asks" not in item.detail)
-            if new > 0:
-                subject = {
-                    "evaluation": self._identity.evaluation,
-                    "holdout": self._identity.holdout,
-                    "root": self._identity.root,
-                }
-                ledger.append(
-                    entry("holdout-accessed", subject=subject, detail={"cases": new, "purpose": "evaluation"})
-                )
-
-    def _once(
-        self, ledger: Ledger, kind: str, *, detail: dict[str, Any] | None = None, **subject: Any
-    ) -> tuple[int, str]:
-        """Enter an event of this evaluation unless a killed process entered the same one already."""
-        event = entry(kind, subject={"evaluation": self._identity.evaluation, **subject}, detail=detail)
-        known = [
-            each for each in ledger.find(kind=kind, **event["subject"]) if each.detail == event["detail"]
-        ]
-        if known:
-            return known[-1].index, known[-1].time
-        return ledger.append(event), event["time"]
-
-    def _posture(self) -> str:
-        """Digest of the measured controls, apart from the machine's names and versions beside them."""
-        return digest(json.loads((self._folder / "posture.json").read_bytes())["controls"])
-
-    def _digest(self, name: str) -> str:
-        return digest_bytes((self._folder / name).read_bytes())
 
     def _earlier(self) -> dict[str, Any]:
         try:
@@ -447,7 +337,3 @@ def _prediction(item: Ended, *, timed: bool) -> predictions.Prediction:
         failure=item.failure,
         seconds=item.seconds if timed and item.failure is None else None,
     )
-
-
-def _count(answered: pa.Table, code: str) -> int:
-    return sum(each == code for each in answered["failure"].to_pylist())

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from holdout.lock import open_reference
 from sandbox import holdouts, protocols
 from sandbox.applicability import join_strata
 from sandbox.errors import ProtocolError, UsageError
@@ -18,7 +17,7 @@ from sandbox.protocol import Protocol, load_protocol
 from sandbox.scoring.cases import Bools, Integers, count_patients
 from sandbox.scoring.planning.support import Conjecture, Counts, HoldoutSupport, support
 from sandbox.scoring.strata import Levels, composition, levels_of, protocol_levels
-from sandbox.workspace import Workspace, entry, open_ledger
+from sandbox.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +59,7 @@ def holdout_power(
     label = target or (plan.task.target if plan else None)
     if label is None:
         raise UsageError("Name the label with --target, or give a protocol that does with --protocol.")
-    with open_ledger(workspace) as ledger:
-        # The entry stands before the truth is opened: even counts of it are a look.
-        ledger.append(
-            entry(
-                "reference-opened",
-                subject={"holdout": locked.name, "version": locked.version, "root": locked.root},
-                detail={"cases": locked.cases.num_rows, "purpose": "power"},
-            )
-        )
-    reference = open_reference(locked, holdouts.reference_key(workspace, locked))
+    reference = holdouts.look_at_reference(workspace, locked, "power")
     truth, known = _truth(locked.cases, reference, label)
     levels = [*(_protocol_levels(plan, locked.cases, reference) if plan else ()), *_columns(locked.cases, by)]
     patient = pc.dictionary_encode(locked.cases["patient_key"].combine_chunks()).indices.to_numpy()[known]

@@ -14,6 +14,8 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 
+import pyarrow as pa
+
 from holdout import burned_in
 from holdout import lock as locking
 from holdout.cases import Unit
@@ -271,13 +273,27 @@ def is_synthetic(locked: LockedHoldout) -> bool:
     )
 
 
-def check_protocol(workspace: Workspace, locked: LockedHoldout, protocol: Protocol) -> None:
+def look_at_reference(workspace: Workspace, locked: LockedHoldout, purpose: str) -> pa.Table:
+    """Open the reference standard; the entry with the purpose stands before: even counts of it are a look."""
+    with open_ledger(workspace) as ledger:
+        ledger.append(
+            entry(
+                "reference-opened",
+                subject={"holdout": locked.name, "version": locked.version, "root": locked.root},
+                detail={"cases": locked.cases.num_rows, "purpose": purpose},
+            )
+        )
+    return open_reference(locked, reference_key(workspace, locked))
+
+
+def check_protocol(locked: LockedHoldout, protocol: Protocol, reference: pa.Table) -> None:
     """See that a protocol fits a hold-out: unit, target, attributes, and both classes where it claims something.
+
+    ``reference`` is the opened reference standard.
 
     Raises:
         ProtocolError: it names what the hold-out does not have.
     """
-    reference = open_reference(locked, reference_key(workspace, locked))
     if protocol.task.unit != locked.unit:
         raise ProtocolError(
             f"The protocol's unit is the {protocol.task.unit}, but {locked.name} was locked by {locked.unit}. "

@@ -5,8 +5,6 @@ Artefacts, beside those of :mod:`sandbox.evaluate`::
     stress.jsonl      how each ask ended, by its token; a killed run goes on from there
     stress.parquet    the typed answer of each ask; equal answers give equal bytes
     stress.json       what came of it
-
-Truth is needed to plan (classes, donors): the reference standard is opened for it, and the ledger says so.
 """
 
 from __future__ import annotations
@@ -16,18 +14,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from holdout.lock import LockedHoldout, open_reference
-from sandbox import holdouts, tables
-from sandbox.evidence.ledger import Ledger
-from sandbox.identity import Identity
+from sandbox import tables
 from sandbox.journal import Journal
-from sandbox.protocol import Protocol
-from sandbox.run import run_key
-from sandbox.stress_plan import StressPlan, make_plan
+from sandbox.stress_plan import StressPlan
 from sandbox.tables import write_table
-from sandbox.workspace import Workspace, entry, open_ledger, secret_key
 
-PURPOSE = "stress-planning"
 SCHEMA = pa.schema(
     [
         pa.field("perturbation", pa.string(), nullable=False),
@@ -41,76 +32,27 @@ SCHEMA = pa.schema(
 
 
 class StressStep:
-    """The plan and the journal of one evaluation's stressed asks; close it after use."""
+    """The plan and the journal of one evaluation's stressed asks; close the journal after use."""
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        locked: LockedHoldout,
-        protocol: Protocol,
-        identity: Identity,
-        folder: Path,
-        *,
-        batches: bool,
-    ) -> None:
-        self._workspace, self._locked, self._protocol = workspace, locked, protocol
-        self._identity, self._folder = identity, folder
-        self._batches = batches
-        self._plan: StressPlan | None = None
+    def __init__(self, plan: StressPlan, folder: Path) -> None:
+        self.plan, self._folder = plan, folder
         self.journal = Journal(folder / "stress.jsonl")
-
-    @property
-    def plan(self) -> StressPlan:
-        """The plan; the reference standard is opened when it is first needed, once the run has begun."""
-        if self._plan is None:
-            reference = open_reference(self._locked, holdouts.reference_key(self._workspace, self._locked))
-            with open_ledger(self._workspace) as ledger:
-                self._enter_opened(ledger, reference.num_rows)
-            secret = secret_key(self._workspace, "pseudonyms")
-            self._plan = make_plan(
-                self._locked.cases,
-                reference,
-                self._protocol,
-                run_key=run_key(secret, self._identity.evaluation),
-                # One sample for every submission to this hold-out, so that they can be compared.
-                sample_key=run_key(secret, self._identity.root),
-                batches=self._batches,
-            )
-        return self._plan
 
     @property
     def done(self) -> bool:
         """Whether every ask has ended."""
         return all(ask.token in self.journal.ended for ask in self.plan.asks)
 
-    def enter_access(self) -> None:
-        """Enter how many more asks were put; a killed run's are entered by the one that follows it."""
-        put = sum(item.container != "" for item in self.journal.ended.values())
-        with open_ledger(self._workspace) as ledger:
-            known = ledger.find(kind="holdout-accessed", evaluation=self._identity.evaluation)
-            new = put - sum(item.detail.get("asks", 0) for item in known)
-            if new > 0:
-                detail = {"cases": len(self.plan.sample), "asks": new, "purpose": "stress"}
-                ledger.append(entry("holdout-accessed", subject=self._subject(), detail=detail))
+    @property
+    def put(self) -> int:
+        """How many asks a container was asked."""
+        return sum(item.container != "" for item in self.journal.ended.values())
 
     def write(self) -> None:
         """Write what was answered, once."""
         path = self._folder / "stress.parquet"
         if not path.exists():
             write_table(_answers(self.plan, self.journal), path)
-
-    def _enter_opened(self, ledger: Ledger, cases: int) -> None:
-        known = ledger.find(kind="reference-opened", evaluation=self._identity.evaluation)
-        if not any(item.detail.get("purpose") == PURPOSE for item in known):
-            ledger.append(
-                entry(
-                    "reference-opened", subject=self._subject(), detail={"cases": cases, "purpose": PURPOSE}
-                )
-            )
-
-    def _subject(self) -> dict[str, str]:
-        identity = self._identity
-        return {"evaluation": identity.evaluation, "holdout": identity.holdout, "root": identity.root}
 
 
 def read_answers(path: Path) -> pa.Table:

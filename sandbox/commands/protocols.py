@@ -37,7 +37,8 @@ def check(
 
         workspace = open_workspace(default_home())
         locked = holdouts.open_holdout(workspace, holdout)
-        holdouts.check_protocol(workspace, locked, protocol)
+        reference = holdouts.look_at_reference(workspace, locked, "protocol-check")
+        holdouts.check_protocol(locked, protocol, reference)
     console.result(
         {"name": protocol.name, "digest": protocol.digest, "valid": True},
         lambda: console.line(f"{path} is a valid protocol: {protocol.name}, {protocol.digest}"),

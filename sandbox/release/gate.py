@@ -17,8 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from holdout.lock import LockedHoldout, open_reference
-from sandbox import holdouts
+from holdout.lock import LockedHoldout
 from sandbox.applicability import join_strata
 from sandbox.disclosure.fields import ReleasedField
 from sandbox.disclosure.screen import plan
@@ -50,6 +49,7 @@ def check_before_run(
     policy: Policy,
     locked: LockedHoldout,
     protocol: Protocol,
+    reference: pa.Table,
     *,
     evaluation: str,
     vendor: str,
@@ -57,6 +57,8 @@ def check_before_run(
     internal: bool,
 ) -> None:
     """Let an evaluation begin: its hold-out is in use, and a release of it could be paid.
+
+    ``reference`` is the opened reference standard.
 
     An evaluation that has begun goes on whatever was told since. ``internal``: nothing of it is ever released, so
     nothing has to be paid.
@@ -81,15 +83,14 @@ def check_before_run(
                 protocol,
                 vendor=vendor,
                 submission=submission,
-                groups=_groups(workspace, locked, protocol),
+                groups=_groups(locked, protocol, reference),
             )
 
 
-def _groups(workspace: Workspace, locked: LockedHoldout, protocol: Protocol) -> tuple[str, ...]:
+def _groups(locked: LockedHoldout, protocol: Protocol, reference: pa.Table) -> tuple[str, ...]:
     """``attribute=level`` of every level of every stratum, in the order in which results list them."""
     if not protocol.strata:
         return ()
-    reference = open_reference(locked, holdouts.reference_key(workspace, locked))
     levels = protocol_levels(join_strata(protocol, locked.cases, reference), protocol)
     return tuple(f"{each.name}={level}" for each in levels for level in each.names)
 

@@ -130,7 +130,7 @@ def test_each_expectation_is_judged_shown_and_proven(site, stressed, tmp_path):
         ]
         used = [entry.detail for entry in ledger.find(kind="holdout-accessed", evaluation=item.id)]
     assert used.pop() == {"cases": 2, "purpose": "other"}
-    assert opened == ["stress-planning", "scoring"]
+    assert opened == ["evaluation"]
     # What the perturbation does not apply to was never put to the container.
     assert used == [
         {"cases": len(site.labels), "purpose": "evaluation"},
