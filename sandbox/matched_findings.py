@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from sandbox.analysis_section import Hits
 from sandbox.predictions import PARTS_OF_A_PIXEL
-from sandbox.protocol import Hits, Protocol
+from sandbox.protocol import Protocol
 from sandbox.scoring.cases import Floats
 from sandbox.scoring.detection.hits import boxes_by_iou, centres, points_by_distance, points_in_boxes
 from sandbox.scoring.detection.matching import match

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from runners.answers import Value
 from sandbox.errors import PredictionError
 from sandbox.output_schema import FINDINGS, MASK, Number
-from sandbox.protocol import Output
 from sandbox.tables import read_answers, write_table
+from sandbox.task_section import Output
 
 PARTS_OF_A_PIXEL = 8
 """Corners of findings are kept to this part of a pixel."""

@@ -13,7 +13,8 @@ from sandbox.metric_catalogue import GAP_METRICS, METRICS, PAIR, MetricRule, Tas
 from sandbox.output_schema import GRADE
 
 if TYPE_CHECKING:
-    from sandbox.protocol import Criterion, Protocol, Stratum
+    from sandbox.protocol import Protocol
+    from sandbox.strata_section import Criterion, Stratum
 
 Mistake = tuple[Where, str]
 

@@ -27,11 +27,12 @@ from sandbox.asks import Ask, Journals, in_order
 from sandbox.making import AHEAD, AHEAD_STRESSED, child_processes, made_ahead
 from sandbox.output_schema import Number
 from sandbox.policy import Policy
-from sandbox.protocol import Output, Protocol
+from sandbox.protocol import Protocol
 from sandbox.serving import Round, RunTally, Serving, Smoke
 from sandbox.smoke import ask_smoke_case, judge_smoke_case, smoke_case
 from sandbox.stress_plan import SESSIONS, StressPlan
 from sandbox.submissions import Submission
+from sandbox.task_section import Output
 
 _GROWTH = 4
 """A perturbed case may be larger than the compressed one that it was made from."""

@@ -26,7 +26,7 @@ from sandbox.asks import Ask, Journals
 from sandbox.case_images import StagedImages
 from sandbox.making import Ready
 from sandbox.predictions import typed_answer
-from sandbox.protocol import Output
+from sandbox.task_section import Output
 
 
 @dataclass(slots=True)

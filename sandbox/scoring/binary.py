@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from sandbox.metric_catalogue import SCORE_ONLY_OVERALL
-from sandbox.protocol import OperatingPoint, Protocol
+from sandbox.protocol import Protocol
 from sandbox.result_figures import Plot
 from sandbox.results import Analysis, Curves, Estimate, FailureRule, OperatingPointResult, StratumResult
 from sandbox.scoring import calibration, failures, precision_recall, roc
@@ -30,6 +30,7 @@ from sandbox.scoring.readers.misclassified import error_bands
 from sandbox.scoring.scored_task import RULES, ScoredTask
 from sandbox.scoring.store import Store, make_store
 from sandbox.scoring.strata import Levels
+from sandbox.task_section import OperatingPoint
 
 _NOT_PROBABILITY = "The protocol does not declare the score as a probability (range 0 to 1)."
 NOTES = (

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sandbox.metric_catalogue import THRESHOLD_METRICS
-from sandbox.protocol import Minimum
 from sandbox.results import Estimate, OperatingPointResult, StratumResult, WorstStratum
 from sandbox.scoring.cases import ScoredCases
 from sandbox.scoring.estimates import Basis, basis_of, too_few
+from sandbox.strata_section import Minimum
 
 _RANKED_METRICS = ("auroc",)
 _RANKED_RATES = ("sensitivity", "specificity")

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from sandbox.protocol import DecisionCurve
+from sandbox.analysis_section import DecisionCurve
 from sandbox.result_figures import Line, Plot
 from sandbox.results import Estimate
 from sandbox.scoring.cases import Bools, Floats, ScoredCases

@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from sandbox.protocol import Agreement, Protocol
+from sandbox.analysis_section import Agreement
+from sandbox.protocol import Protocol
 from sandbox.results import Estimate
 from sandbox.scoring.agreement_of_measurements import (
     STATISTICS,

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from sandbox.output_schema import ClassesOutput
-from sandbox.protocol import OperatingPoint, Protocol
+from sandbox.protocol import Protocol
 from sandbox.results import Estimate, OperatingPointResult
 from sandbox.scoring import calibration, precision_recall, roc
 from sandbox.scoring.cases import Bools, Floats, ScoredCases, make_cases
@@ -32,6 +32,7 @@ from sandbox.scoring.proportions import proportion
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.task_analysis import Place, TaskParts, score_task
 from sandbox.scoring.task_columns import TaskColumns, task_columns
+from sandbox.task_section import OperatingPoint
 
 ALL_LABELS = "all labels"
 NOTES = (

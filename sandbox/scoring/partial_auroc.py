@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sandbox.protocol import PartialRange
+from sandbox.analysis_section import PartialRange
 from sandbox.results import Estimate
 from sandbox.scoring.bootstrap import Seed, percentile_interval, replicate_counts
 from sandbox.scoring.cases import Floats, ScoredCases, tie_groups

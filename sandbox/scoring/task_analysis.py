@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sandbox.protocol import Minimum, Protocol
+from sandbox.protocol import Protocol
 from sandbox.result_figures import CountTable, Plot
 from sandbox.results import (
     Analysis,
@@ -29,6 +29,7 @@ from sandbox.scoring.outcomes import Outcome, failure_rate
 from sandbox.scoring.scored_task import RULES, ScoredTask
 from sandbox.scoring.strata import Levels
 from sandbox.scoring.task_columns import TaskColumns
+from sandbox.strata_section import Minimum
 
 _RATES = frozenset({"sensitivity", "specificity", "ppv", "npv", "f1"})
 _NO_CURVES = "The curves of this kind of task stand among its own figures."

@@ -14,7 +14,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from sandbox.protocol import Protocol, Queue
+from sandbox.analysis_section import Queue
+from sandbox.protocol import Protocol
 from sandbox.results import Analysis, Estimate
 from sandbox.scoring import bootstrap
 from sandbox.scoring.binary import score_binary

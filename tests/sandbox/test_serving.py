@@ -13,8 +13,8 @@ from sandbox.asks import Ask, Journals
 from sandbox.errors import EvaluationRefusedError
 from sandbox.journal import Journal
 from sandbox.output_schema import ScoreOutput
-from sandbox.protocol import Output
 from sandbox.serving import Round, RunTally, Serving, Smoke
+from sandbox.task_section import Output
 
 PATIENCE = 4
 LIMITS = Limits(failures_in_a_row=PATIENCE)

@@ -12,7 +12,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from sandbox.protocol import Hits, Protocol
+from sandbox.analysis_section import Hits
+from sandbox.protocol import Protocol
 from sandbox.result_figures import Line, Plot
 from sandbox.results import Estimate
 from sandbox.scoring.bootstrap import percentile_interval

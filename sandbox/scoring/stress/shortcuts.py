@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from sandbox.protocol import CROSS, Protocol
+from sandbox.bands import CROSS
+from sandbox.protocol import Protocol
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Bools, Floats, Integers, make_cases
 from sandbox.scoring.multiplicity import holm
