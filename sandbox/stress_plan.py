@@ -72,6 +72,8 @@ def make_plan(
     """
     stress = protocol.stress
     assert stress is not None, "a protocol without stress needs no plan"
+    if not stress.tests:
+        return StressPlan(asks=(), sample=())
     tests = [(CLEAN, (1,), None)] + [
         (test.name, test.severities, _checked(test.name, protocol)) for test in stress.tests
     ]

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from holdout.yamlfile import Where
 from sandbox.bands import CROSS
+from sandbox.metric_catalogue import SCORED_KINDS
 
 if TYPE_CHECKING:
     from sandbox.protocol import Protocol
@@ -77,7 +78,8 @@ class Stress(_Part):
 
     ``whole_set`` is for containers that get all cases together: stressed cases come ``apart``, in a set of their own,
     or ``among`` the clean ones, where nothing tells a container of the test but every answer may depend on them.
-    ``shortcuts`` names attributes of site or scanner (crossed by `` x ``) that a score must not tell, given the truth.
+    ``shortcuts`` names attributes of site or scanner (crossed by `` x ``) that a score must not tell, given the truth;
+    they need no perturbation and may stand alone.
     """
 
     suite: _Word | None = None
@@ -124,16 +126,24 @@ def find_stress_mistakes(protocol: Protocol) -> Iterator[tuple[Where, str]]:
     stress = protocol.stress
     if stress is None:
         return
-    if protocol.task.kind != "binary":
+    if protocol.task.kind not in SCORED_KINDS:
         yield (
             ("stress",),
-            f"is for binary targets for now, not for a {protocol.task.kind} task; leave it out.",
+            f"is for tasks that answer one score about a yes or no, not for {protocol.task.kind}; leave it out.",
         )
         return
     if stress.tests:
         yield ("stress", "tests"), "is filled in from suite or perturbations; do not write it."
         return
-    if (stress.suite is None) == (not stress.perturbations):
+    nothing = stress.suite is None and not stress.perturbations
+    if nothing and stress.shortcuts:
+        if stress.patients is not None or stress.wanted is not None:
+            yield (
+                ("stress",),
+                "patients are drawn for perturbations; give a suite or perturbations, or leave it out.",
+            )
+        return
+    if nothing or (stress.suite is not None and stress.perturbations):
         yield ("stress",), "give either suite or perturbations."
         return
     if (stress.patients is None) == (stress.wanted is None):

@@ -51,7 +51,11 @@ def tango(only_first: int, only_second: int, n: int, level: float) -> tuple[floa
 
 
 def _find(results: StressResults, protocol: Mapping[str, Any]) -> Iterator[str]:
-    if not 0 < results.patients <= MAX_CASES or results.positives + results.negatives != results.patients:
+    least = 1 if results.tests else 0
+    if (
+        not least <= results.patients <= MAX_CASES
+        or results.positives + results.negatives != results.patients
+    ):
         yield "stress: the sample does not add up"
         return
     yield from _section(results, protocol)

@@ -168,6 +168,7 @@ def _environment() -> Environment:
         stress_name=stress_findings.words_of,
         stress_icons=stress_findings.STRESS_ICONS,
         stress_words=stress_findings.STRESS_WORDS,
+        shortcut_words=stress_findings.SHORTCUT_WORDS,
     )
     return environment
 
@@ -255,6 +256,8 @@ def _stress_rows(stress: StressResults | None) -> dict[str, object]:
         "stress_line": stress_findings.stress_line(stress),
         "stress_ranked": stress_findings.ranked(stress),
         "stress_heat": stress_findings.heat_rows(stress),
+        "stress_severities": stress_findings.severities(stress),
+        "stress_shortcuts": stress_findings.shortcut_line(stress),
         "stress_groups": stress_findings.hurt_groups(stress),
         "stress_comparisons": stress_findings.comparisons(stress),
     }

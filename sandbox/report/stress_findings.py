@@ -27,7 +27,12 @@ STRESS_ICONS: Final[dict[StressVerdict, str]] = {
     "refused": "met",
     "not_applicable": "cannot_tell",
 }
-GRADES: Final = 5
+SHORTCUT_WORDS: Final[dict[StressVerdict, str]] = {
+    "outside": "Told apart",
+    "within": "Not told apart",
+    "cannot_tell": "Cannot tell",
+    "not_applicable": "Too few",
+}
 MOST_CURVES: Final = 6
 _CHANGES: Final = ("auroc_change", "sensitivity_change", "specificity_change")
 _MODALITIES: Final = frozenset({"ct", "mr", "us", "dr", "mg", "nm", "pt"})
@@ -47,7 +52,7 @@ class HeatCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeatRow:
-    """One perturbation: a square for each severity from 1 to 5, None where it was not asked."""
+    """One perturbation: a square for each severity that any was asked at, None where it was not asked."""
 
     test: StressTestResult
     squares: tuple[HeatCell | None, ...]
@@ -55,6 +60,8 @@ class HeatRow:
 
 def stress_line(results: StressResults) -> str:
     """Say in a sentence or two what came of it, what breaks first at the head."""
+    if not results.tests:
+        return "The protocol asks for no perturbation."
     counts = {item.verdict: item.tests for item in results.verdicts}
     broken = [results.test(name) for name in results.ranked if results.test(name).breaks_at is not None]
     tests = len(results.tests) - 1
@@ -94,11 +101,24 @@ def ranked(results: StressResults) -> list[StressTestResult]:
 
 def heat_rows(results: StressResults) -> list[HeatRow]:
     """Rows of the heat map in the order of the ranking, the clean case again last."""
-    tests = [*ranked(results), results.tests[0]]
+    tests = [*ranked(results), *results.tests[:1]]
+    asked = severities(results)
     return [
-        HeatRow(test=test, squares=tuple(_square(test, severity) for severity in range(1, GRADES + 1)))
-        for test in tests
+        HeatRow(test=test, squares=tuple(_square(test, severity) for severity in asked)) for test in tests
     ]
+
+
+def severities(results: StressResults) -> list[int]:
+    """The severities that any perturbation was asked at."""
+    return sorted({cell.severity for test in results.tests for cell in test.cells})
+
+
+def shortcut_line(results: StressResults) -> str:
+    """Say which site or scanner the score tells; empty when none is shown."""
+    told = [found.attribute.replace("_", " ") for found in results.shortcuts if found.verdict == "outside"]
+    if not told:
+        return ""
+    return f"Among patients with the same truth, the score tells {' and '.join(told)}: it may rest on a shortcut."
 
 
 def _square(test: StressTestResult, severity: int) -> HeatCell | None:

@@ -100,7 +100,7 @@ def test_mistakes_name_the_line(written, section, message):
 def test_other_tasks_than_binary_are_told_so(written):
     text = PROTOCOL.replace("kind: binary", "kind: measurement").partition("operating_points")[0]
     text += "output: {value: {minimum: 0, maximum: 9, levels: 10, unit: mm}}\n"
-    with pytest.raises(ProtocolError, match="stress: is for binary targets for now"):
+    with pytest.raises(ProtocolError, match="not for measurement; leave it out"):
         load_protocol(written("stress: {suite: dr, patients: 20}\n", text))
 
 
@@ -118,3 +118,37 @@ def test_another_suite_of_a_later_version_does_not_change_what_is_registered(wri
     assert len(found.protocol.stress.tests) > 50
     # The file now stands for another list: it has to be registered anew.
     assert load_protocol(path).digest != registered.digest
+
+
+def test_shortcuts_stand_alone_or_beside_perturbations_and_bring_their_columns(written):
+    alone = load_protocol(written("stress: {shortcuts: [manufacturer, institution_name x manufacturer]}\n"))
+    assert alone.document["stress"]["shortcuts"] == ["manufacturer", "institution_name x manufacturer"]
+    assert alone.stratum_attributes == ("manufacturer", "institution_name")
+    assert alone.stress.tests == ()
+    with pytest.raises(ProtocolError, match="patients are drawn for perturbations"):
+        load_protocol(written("stress: {shortcuts: [manufacturer], patients: 20}\n"))
+    with pytest.raises(ProtocolError, match="shortcuts"):
+        load_protocol(written("stress: {shortcuts: ['a x b x c x d']}\n"))
+
+
+def test_what_is_left_at_its_default_does_not_change_a_registered_digest(written):
+    plain = "stress: {patients: 40, perturbations: [{name: zero_byte}]}\n"
+    spelled = plain.replace("}\n", ", whole_set: apart, shortcuts: []}\n")
+    assert load_protocol(written(plain)).digest == load_protocol(written(spelled)).digest
+    among = plain.replace("}\n", ", whole_set: among}\n")
+    assert load_protocol(written(among)).digest != load_protocol(written(plain)).digest
+
+
+def test_a_triage_score_can_be_stressed_a_grade_cannot(written):
+    section = "stress: {patients: 40, perturbations: [{name: zero_byte}]}\n"
+    triage = PROTOCOL.replace("kind: binary", "kind: triage") + (
+        "queue: {operating_point: default, arrivals_per_hour: 4, prevalence: 0.1, diseased: {mean_minutes: 10}, "
+        "non_diseased: {mean_minutes: 5}}\n"
+    )
+    assert load_protocol(written(section, triage)).stress.tests[0].name == "zero_byte"
+    graded = (
+        "proctor: protocol/1\nname: graded\ntitle: Grades\ntask: {kind: ordinal, target: grade, unit: image}\n"
+        "output: {grades: {names: [a, b, c]}}\n"
+    )
+    with pytest.raises(ProtocolError, match="not for ordinal"):
+        load_protocol(written(section, graded))

@@ -55,7 +55,7 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
     setting = setting_of(protocol, evaluation)
     sample = sample_of(table, asked, protocol)
     answers = put_of(asked, sample, protocol)
-    chosen: list[tuple[Perturbation, tuple[int, ...]]] = [(CLEAN_COPY, (1,))]
+    chosen: list[tuple[Perturbation, tuple[int, ...]]] = [(CLEAN_COPY, (1,))] if stress.tests else []
     chosen += [
         (find(test.name), test.severities)
         for test in stress.tests
@@ -102,13 +102,13 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
             specificity=setting.margins.specificity,
             score=setting.margins.score,
         ),
-        clean=tuple(_clean(sample, setting)),
+        clean=tuple(_clean(sample, setting)) if tests else (),
         tests=tuple(tests),
         ranked=ranking([test for test in tests if test.name != CLEAN]),
         verdicts=tuple(
             VerdictCount(verdict=verdict, tests=counts[verdict]) for verdict in VERDICTS if counts[verdict]
         ),
-        notes=tuple(_notes(tests, protocol, answers, sample)),
+        notes=tuple(_notes(tests, protocol, answers, sample)) if tests else (),
         shortcuts=find_shortcuts(table, protocol, evaluation),
     )
 

@@ -1,17 +1,23 @@
 """Whether site or scanner can be told from the score: against scipy, brute force and planted shortcuts."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from scipy import stats
 
+from sandbox.evidence.stress_arithmetic import stress_contradictions
 from sandbox.protocol import Protocol
+from sandbox.report.stress_findings import shortcut_line, stress_line
 from sandbox.scoring.stress import shortcuts
+from sandbox.scoring.stress.score import score_stress
 from sandbox.scoring.stress.shortcuts import find_shortcuts
 from sandbox.stress.registry import find
+from sandbox.stress_results import from_json, to_json
 from sandbox.stress_section import resolved_test
+from sandbox.stress_step import SCHEMA
 
 
 def protocol(names=("scanner",), replicates=2000, smallest=5):
@@ -165,3 +171,25 @@ def test_equal_input_gives_equal_results_and_order_does_not_matter():
     for a, b in itertools.zip_longest(one[0].groups, back.groups):
         assert (a.level, a.auroc.value) == (b.level, pytest.approx(a.auroc.value))
         assert a.auroc.value == pytest.approx(b.auroc.value)
+
+
+def test_without_perturbations_the_results_hold_shortcuts_alone():
+    given = Protocol.model_validate(
+        {
+            "proctor": "protocol/1",
+            "name": "alone",
+            "title": "Alone",
+            "task": {"kind": "binary", "target": "opacity", "unit": "image"},
+            "stress": {"shortcuts": ["scanner"]},
+        }
+    )
+    nothing = pa.table({name: pa.array([], SCHEMA.field(name).type) for name in SCHEMA.names}, schema=SCHEMA)
+    found = score_stress(world(shift=1.5), nothing, given, "e-1")
+    assert (found.patients, found.tests, found.ranked) == (0, (), ())
+    assert [each.verdict for each in found.shortcuts] == ["outside"]
+    assert from_json(to_json(found)) == found
+    assert stress_contradictions(found, given.document) == []
+    forged = replace(found, shortcuts=(replace(found.shortcuts[0], adjusted_p=0.5),))
+    assert len(stress_contradictions(forged, given.document)) == 2
+    assert "no perturbation" in stress_line(found)
+    assert "tells scanner" in shortcut_line(found)
