@@ -24,6 +24,7 @@ from holdout.bounded import BoundedPool, Failure
 from holdout.elements import NATIVE
 from holdout.errors import DecodingError
 from holdout.headers import ReadLimits, read_header
+from holdout.packed_bits import is_packed, packed_frame
 
 _DISTRIBUTIONS = {
     "pydicom": "pydicom",
@@ -209,6 +210,8 @@ def decoded_frame(dataset: Any, index: int) -> npt.NDArray[Any]:
     """
     syntax = str(getattr(dataset, "file_meta", {}).get("TransferSyntaxUID") or "")
     try:
+        if is_packed(dataset, syntax):
+            return packed_frame(dataset, syntax, index)
         array, _ = decoded_array(dataset, syntax, index=index)
     except (AttributeError, ValueError, TypeError, KeyError) as error:
         raise DecodingError("its pixel data and its header contradict each other") from error
