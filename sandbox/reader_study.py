@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from sandbox.comparing import labels_of, load_finished, note_use
-from sandbox.errors import EvaluationRefusedError
+from sandbox.errors import EvaluationRefusedError, UsageError
 from sandbox.readers_table import read_readings
+from sandbox.scoring.cases import count_patients
 from sandbox.scoring.comparison.answers import sort_answers
 from sandbox.scoring.comparison.paired import Inferiority
 from sandbox.scoring.mrmc.algorithm_against_readers import AlgorithmAgainstReaders, compare_with_readers
-from sandbox.scoring.mrmc.design import make_study
+from sandbox.scoring.mrmc.covariances import CovarianceMethod
+from sandbox.scoring.mrmc.design import FactorialStudy, make_study
+from sandbox.scoring.mrmc.dorfman_berbaum_metz import PseudovalueAnalysis, analyse_pseudovalues
 from sandbox.scoring.mrmc.obuchowski_rockette import ReaderStudyResult, analyse
+from sandbox.scoring.mrmc.u_statistics import AveragesCompared, compare_averages
 from sandbox.workspace import Workspace
+
+ReaderMethod = Literal["obuchowski-rockette", "dbm", "u-statistics"]
+_COVARIANCES: dict[ReaderMethod, CovarianceMethod] = {
+    "obuchowski-rockette": "delong",
+    # With jackknife covariances it is the analysis of pseudovalues (Hillis et al. 2005, Stat Med 24:1579).
+    "dbm": "jackknife",
+    "u-statistics": "unbiased",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +49,24 @@ class ReaderStudy:
     readers: tuple[str, ...]
     conditions: tuple[str, ...]
     against: tuple[AgainstReaders, ...]
-    conditions_compared: ReaderStudyResult | None
+    conditions_compared: ReaderStudyResult | PseudovalueAnalysis | AveragesCompared | None
     margin: float | None
     left_out: int
     notes: tuple[str, ...]
 
 
 def study_readers(
-    workspace: Workspace, identifier: str, path: Path, *, margin: float | None, level: float
+    workspace: Workspace,
+    identifier: str,
+    path: Path,
+    *,
+    margin: float | None,
+    level: float,
+    method: ReaderMethod = "obuchowski-rockette",
 ) -> ReaderStudy:
     """Compare a finished evaluation with readers.
+
+    ``method`` chooses the covariances of the algorithm's comparison, and the analysis of the conditions.
 
     Raises:
         UsageError: no such evaluation, or a table that cannot be read.
@@ -60,12 +81,24 @@ def study_readers(
         raise EvaluationRefusedError(
             f"No case in {path} was read by every reader under every condition. Leave out who read few cases."
         )
-    note_use(workspace, loaded, answers, "reader-study")
     truth, patient = answers.reference[whole], answers.patient[whole]
+    if method != "obuchowski-rockette" and count_patients(patient) < patient.size:
+        raise UsageError(
+            f"--method {method} takes cases as independent, but patients have several. Leave it out: "
+            "obuchowski-rockette allows for that."
+        )
+    note_use(workspace, loaded, answers, "reader-study")
     scores = readings.scores[:, :, whole]
     against = []
     for index, condition in enumerate(readings.conditions):
-        result = compare_with_readers(truth, answers.scores[0][whole], scores[index], patient, level=level)
+        result = compare_with_readers(
+            truth,
+            answers.scores[0][whole],
+            scores[index],
+            patient,
+            covariances=_COVARIANCES[method],
+            level=level,
+        )
         against.append(
             AgainstReaders(
                 condition=condition, result=result, verdict=_verdict(result.low, result.high, margin)
@@ -73,7 +106,7 @@ def study_readers(
         )
     compared = None
     if len(readings.conditions) > 1:
-        compared = analyse(make_study(truth, scores, patient), level=level)
+        compared = _compared(make_study(truth, scores, patient), method, level)
     left_out = int(np.count_nonzero(~whole))
     return ReaderStudy(
         evaluation=loaded[0].evaluation.id,
@@ -89,6 +122,14 @@ def study_readers(
             "Failed cases of the algorithm count as wrong at every threshold.",
         ),
     )
+
+
+def _compared(
+    study: FactorialStudy, method: ReaderMethod, level: float
+) -> ReaderStudyResult | PseudovalueAnalysis | AveragesCompared:
+    if method == "dbm":
+        return analyse_pseudovalues(study, level)
+    return compare_averages(study, level) if method == "u-statistics" else analyse(study, level=level)
 
 
 def _verdict(low: float, high: float, margin: float | None) -> Inferiority | None:

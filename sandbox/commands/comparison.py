@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -96,6 +96,10 @@ def compare_readers(
         ),
     ],
     margin: _Margin = None,
+    method: Annotated[
+        Literal["obuchowski-rockette", "dbm", "u-statistics"],
+        typer.Option(help="How the variance over readers and cases is estimated."),
+    ] = "obuchowski-rockette",
     level: _Level = 0.95,
     output: _Output = None,
 ) -> int:
@@ -105,6 +109,9 @@ def compare_readers(
     holds for other readers and other cases, which a comparison with the readers' mean alone does not. With several
     conditions, such as without and with the algorithm, the conditions are compared over readers as well.
 
+    --method dbm takes jackknife pseudovalues (Dorfman, Berbaum and Metz), u-statistics the unbiased variance of Gallas;
+    both take cases as independent. A variance component below 0 counts as 0, or is replaced, and the notes say so.
+
     With --margin the exit code is the verdict on algorithm minus readers: 0 non-inferior, 1 inferior, 5 cannot tell.
 
     \b
@@ -113,7 +120,9 @@ def compare_readers(
     from sandbox.reader_study import study_readers
     from sandbox.records import to_plain
 
-    found = study_readers(open_workspace(default_home()), evaluation, readings, margin=margin, level=level)
+    found = study_readers(
+        open_workspace(default_home()), evaluation, readings, margin=margin, level=level, method=method
+    )
     from sandbox.commands.tables_page import Section
 
     sections = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from sandbox.protocol import Protocol
 from sandbox.result_figures import Line, Plot
@@ -31,13 +32,9 @@ def _roc(cases: ScoredCases, name: str, level: float) -> Iterator[Plot]:
     curve = roc.roc_curve(cases, level)
     found = roc.auroc(cases, level)
     value = "" if found.value is None else f", AUROC {found.value:.3f}"
-    yield Plot(
-        name=f"roc:{name}",
-        title=f"{name}{value}",
-        x_label="1 − specificity",
-        y_label="Sensitivity",
-        lines=(
-            Line(name="chance", x=(0.0, 1.0), y=(0.0, 1.0), style="reference"),
+    yield replace(
+        _with_diagonal(
+            "chance",
             Line(
                 name=name,
                 x=curve.false_positive_rate,
@@ -45,12 +42,12 @@ def _roc(cases: ScoredCases, name: str, level: float) -> Iterator[Plot]:
                 low=tuple(each or 0.0 for each in curve.band_low),
                 high=tuple(1.0 if each is None else each for each in curve.band_high),
             ),
+            level,
         ),
-        x_low=0.0,
-        x_high=1.0,
-        y_low=0.0,
-        y_high=1.0,
-        level=level,
+        name=f"roc:{name}",
+        title=f"{name}{value}",
+        x_label="1 − specificity",
+        y_label="Sensitivity",
         method=curve.method,
         note="ROC curves of each class against all others, with pointwise bands.",
     )
@@ -58,13 +55,9 @@ def _roc(cases: ScoredCases, name: str, level: float) -> Iterator[Plot]:
 
 def _calibration(cases: ScoredCases, name: str, level: float) -> Iterator[Plot]:
     curve = calibration.calibration_curve(cases, level)
-    yield Plot(
-        name=f"calibration:{name}",
-        title=f"{name}, calibration",
-        x_label="Mean answer in the bin",
-        y_label="Observed share",
-        lines=(
-            Line(name="identity", x=(0.0, 1.0), y=(0.0, 1.0), style="reference"),
+    yield replace(
+        _with_diagonal(
+            "identity",
             Line(
                 name=name,
                 x=tuple(each.mean_score for each in curve.bins),
@@ -72,12 +65,28 @@ def _calibration(cases: ScoredCases, name: str, level: float) -> Iterator[Plot]:
                 low=tuple(each.low for each in curve.bins),
                 high=tuple(each.high for each in curve.bins),
             ),
+            level,
         ),
+        name=f"calibration:{name}",
+        title=f"{name}, calibration",
+        x_label="Mean answer in the bin",
+        y_label="Observed share",
+        method=curve.method,
+        note=f"Calibration of each class against all others: {curve.binning}",
+    )
+
+
+def _with_diagonal(diagonal: str, line: Line, level: float) -> Plot:
+    """A line with its band over the unit square; names and notes are the caller's."""
+    return Plot(
+        name="",
+        title="",
+        x_label="",
+        y_label="",
+        lines=(Line(name=diagonal, x=(0.0, 1.0), y=(0.0, 1.0), style="reference"), line),
         x_low=0.0,
         x_high=1.0,
         y_low=0.0,
         y_high=1.0,
         level=level,
-        method=curve.method,
-        note=f"Calibration of each class against all others: {curve.binning}",
     )

@@ -173,6 +173,27 @@ def test_readers_of_the_same_cases(site, monkeypatch, capsys, tmp_path):
     assert data["against"][1]["result"]["value"] > 0
     assert data["conditions_compared"]["differences"][0]["value"] > 0
     assert looks(site)[-1].detail["purpose"] == "reader-study"
+    code, _, err = run(site, monkeypatch, capsys, "compare-readers", "0e", str(path), "--method", "dbm")
+    assert (code, "independent" in err) == (2, True)
+    patients = dict(zip(table["patient_key"].to_pylist(), table["case_id"].to_pylist(), strict=True))
+    alone = tmp_path / "alone.csv"
+    alone.write_text(
+        "\n".join([rows[0], *(r for r in rows[1:] if r.split(",")[0] in patients.values())]) + "\n"
+    )
+    data = run(site, monkeypatch, capsys, "compare-readers", "0e", str(alone))[1]
+    others = {}
+    for method in ("dbm", "u-statistics"):
+        code, others[method], _ = run(
+            site, monkeypatch, capsys, "compare-readers", "0e", str(alone), "--method", method
+        )
+        assert code == 0
+        (other,) = others[method]["conditions_compared"]["differences"]
+        (first,) = data["conditions_compared"]["differences"]
+        assert other["value"] == pytest.approx(first["value"], abs=1e-6)
+        assert other["error"] == pytest.approx(first["error"], rel=0.25)
+    assert others["dbm"]["against"][0]["result"]["method"] == "one-against-random-readers-jackknife"
+    assert others["u-statistics"]["conditions_compared"]["method"] == "u-statistics"
+    assert run(site, monkeypatch, capsys, "compare-readers", "0e", str(alone), "--method", "anova")[0] == 2
     path.write_text("\n".join([*rows, rows[1]]) + "\n")
     assert run(site, monkeypatch, capsys, "compare-readers", "0e", str(path))[0] == 2
     path.write_text("case_id,reader,score\nnobody,r1,0.5\n")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sandbox.case_mix_results import FoundSlice, SliceSearch
+from sandbox.case_mix_results import SliceSearch
 from sandbox.errors import ScoringError
 from sandbox.protocol import Protocol
 from sandbox.results import FailureRule
@@ -77,23 +77,8 @@ def search_slices(
         permutations=0 if made is None else made.permutations,
         level=protocol.intervals.level,
         label=search.LABEL,
-        slices=() if made is None else tuple(_found(each) for each in made.slices),
+        slices=() if made is None else made.slices,
         method="none" if made is None else made.method,
         version=VERSION,
         reason=reason,
-    )
-
-
-def _found(each: search.Slice) -> FoundSlice:
-    return FoundSlice(
-        levels=each.levels,
-        n=each.n,
-        patients=each.patients,
-        errors=each.errors,
-        rate=each.rate,
-        low=each.low,
-        high=each.high,
-        elsewhere=each.elsewhere,
-        p=each.p,
-        p_adjusted=each.p_adjusted,
     )

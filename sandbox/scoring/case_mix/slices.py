@@ -16,6 +16,7 @@ from itertools import combinations
 import numpy as np
 from scipy import sparse, special, stats
 
+from sandbox.case_mix_results import FoundSlice
 from sandbox.errors import ScoringError
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Bools, Floats, Integers, compact
@@ -29,38 +30,12 @@ LABEL = "exploratory: found by search in the same data; a hypothesis for other d
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """A combination of levels.
-
-    Attributes:
-        levels: pairs of attribute and level.
-        n, errors: cases and errors in it.
-        rate, low, high: its error rate with Wilson limits, not adjusted for the search.
-        elsewhere: error rate of all other cases.
-        p, p_adjusted: one-sided, more errors here than elsewhere; alone, and over the whole search.
-    """
-
-    levels: tuple[tuple[str, str], ...]
-    n: int
-    patients: int
-    errors: int
-    rate: float
-    low: float
-    high: float
-    elsewhere: float
-    p: float
-    p_adjusted: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SliceSearch:
+class Search:
     """The slices with the smallest adjusted p, and how many were looked at."""
 
-    slices: tuple[Slice, ...]
+    slices: tuple[FoundSlice, ...]
     searched: int
-    minimum: int
     permutations: int
-    label: str
     method: str
 
 
@@ -75,7 +50,7 @@ def find_slices(
     permutations: int = 1000,
     most: int = 20,
     level: float = 0.95,
-) -> SliceSearch:
+) -> Search:
     """Search slices.
 
     Args:
@@ -102,7 +77,7 @@ def find_slices(
     n = np.asarray(members @ at_cell)
     kept = np.flatnonzero((n >= minimum) & (error.size - n >= minimum))
     if not kept.size:
-        return SliceSearch(slices=(), searched=0, minimum=minimum, permutations=0, label=LABEL, method="none")
+        return Search(slices=(), searched=0, permutations=0, method="none")
     # Two combinations that hold the same cells are one slice; the shorter name comes first and stays.
     kept = _distinct(members, kept)
     members, labels, n = members[kept], [labels[index] for index in kept], n[kept]
@@ -118,15 +93,13 @@ def find_slices(
         p = np.array([_tail(int(x), int(x), error.size, total, int(y))[0] for x, y in zip(k, n, strict=True)])
         adjusted, drawn = _permuted(p, members, at_cell, total, n, seed, permutations), permutations
     order = np.lexsort((-k / n, p, adjusted))[:most]
-    return SliceSearch(
+    return Search(
         slices=tuple(
             _slice(labels[i], members[i], cell_of, error, codes, float(p[i]), float(adjusted[i]), level)
             for i in order
         ),
         searched=int(n.size),
-        minimum=minimum,
         permutations=drawn,
-        label=LABEL,
         method="linearised-by-patient-holm" if clustered else "fisher-exact-min-p-permutation",
     )
 
@@ -273,7 +246,7 @@ def _slice(
     p: float,
     adjusted: float,
     level: float,
-) -> Slice:
+) -> FoundSlice:
     inside = np.zeros(row.shape[1], dtype=bool)
     inside[row.indices] = True
     within = inside[cell_of]
@@ -281,7 +254,7 @@ def _slice(
     size = effective_size(own, codes[within], level)
     rate = float(own.mean())
     low, high = wilson(rate * size, size, level)
-    return Slice(
+    return FoundSlice(
         levels=label,
         n=int(own.size),
         patients=int(np.unique(codes[within]).size),

@@ -18,11 +18,15 @@ from sandbox.errors import ScoringError
 from sandbox.scoring.cases import Floats
 from sandbox.scoring.mrmc.covariances import leave_one_out
 from sandbox.scoring.mrmc.design import FactorialStudy, reader_aurocs
+from sandbox.scoring.mrmc.obuchowski_rockette import TreatmentDifference, difference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PseudovalueAnalysis:
-    """Mean squares of the pseudovalues and the test of equal treatments, random readers and cases."""
+    """Mean squares of the pseudovalues and the test of equal treatments, random readers and cases.
+
+    ``differences`` are those of every two treatments, by t with the test's denominator.
+    """
 
     treatment: float
     treatment_reader: float
@@ -32,7 +36,10 @@ class PseudovalueAnalysis:
     numerator: int
     degrees: float | None
     p: float | None
+    differences: tuple[TreatmentDifference, ...]
+    level: float
     notes: tuple[str, ...]
+    method: str = "dorfman-berbaum-metz"
 
 
 def pseudovalues(study: FactorialStudy) -> Floats:
@@ -52,8 +59,12 @@ def pseudovalues(study: FactorialStudy) -> Floats:
     return np.asarray(values.reshape(study.treatments, study.readers, cases))
 
 
-def analyse_pseudovalues(study: FactorialStudy) -> PseudovalueAnalysis:
+def analyse_pseudovalues(study: FactorialStudy, level: float = 0.95) -> PseudovalueAnalysis:
     """Test equal treatments with random readers and random cases.
+
+    Args:
+        study: the readings.
+        level: two-sided level of the differences' limits.
 
     Raises:
         ScoringError: fewer than two treatments or readers, or clustered cases.
@@ -89,6 +100,12 @@ def analyse_pseudovalues(study: FactorialStudy) -> PseudovalueAnalysis:
         numerator=i - 1,
         degrees=degrees,
         p=p,
+        differences=tuple(
+            difference(y.mean(axis=2), a, b, denominator / k, degrees, level)
+            for a in range(i)
+            for b in range(a + 1, i)
+        ),
+        level=level,
         notes=("The treatment-by-case component is estimated below 0 and counts as 0.",) if negative else (),
     )
 

@@ -169,7 +169,7 @@ def from_components(
         p=p,
         treatments=tuple(_treatment(values[i], parts, i, generalises, level) for i in range(treatments)),
         differences=tuple(
-            _difference(values, i, j, denominator, degrees, level)
+            difference(values, i, j, denominator, degrees, level)
             for i in range(treatments)
             for j in range(i + 1, treatments)
         ),
@@ -190,9 +190,18 @@ def _global_test(
     return statistic, float(stats.f.sf(statistic, numerator, degrees))
 
 
-def _difference(
+def difference(
     values: Floats, first: int, second: int, denominator: float, degrees: float | None, level: float
 ) -> TreatmentDifference:
+    """Difference of two treatments averaged over readers, by t.
+
+    Args:
+        values: shape (treatments, readers).
+        first, second: the treatments.
+        denominator: of the test of equal treatments.
+        degrees: its degrees of freedom; None: infinite.
+        level: two-sided level.
+    """
     value = float(values[first].mean() - values[second].mean())
     error = math.sqrt(max(0.0, 2 / values.shape[1] * denominator))
     df = math.inf if degrees is None else degrees

@@ -7,6 +7,7 @@ The unbiased estimate can be negative; then the one with plug-in moments is give
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Literal
@@ -19,6 +20,9 @@ from sandbox.scoring.differences import two_sided
 from sandbox.scoring.estimates import quantile
 from sandbox.scoring.mrmc.covariances import case_coefficients, kernel_sums, unbiased_moments
 from sandbox.scoring.mrmc.design import FactorialStudy, reader_aurocs
+from sandbox.scoring.mrmc.obuchowski_rockette import TreatmentDifference
+
+PLUG_IN = "The unbiased variance is estimated at or below 0; the one with plug-in moments is given, which cannot be."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,48 @@ def reader_average(study: FactorialStudy, contrast: tuple[float, ...], level: fl
         high=value + half,
         p=two_sided(value / math.sqrt(variance)) if testable else None,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AveragesCompared:
+    """Every two treatments' reader-averaged AUROCs, first minus second; no degrees of freedom: the test is normal."""
+
+    differences: tuple[TreatmentDifference, ...]
+    level: float
+    notes: tuple[str, ...]
+    method: str = "u-statistics"
+
+
+def compare_averages(study: FactorialStudy, level: float = 0.95) -> AveragesCompared:
+    """Compare every two treatments.
+
+    Raises:
+        ScoringError: fewer than two treatments or readers, or clustered cases.
+    """
+    if study.treatments < 2:
+        raise ScoringError("this analysis compares at least two treatments")
+    found, notes = [], []
+    for first, second in itertools.combinations(range(study.treatments), 2):
+        contrast = [0.0] * study.treatments
+        contrast[first], contrast[second] = 1.0, -1.0
+        made = reader_average(study, tuple(contrast), level)
+        error = math.sqrt(max(0.0, made.variance))
+        found.append(
+            TreatmentDifference(
+                first=first,
+                second=second,
+                value=made.value,
+                error=error,
+                degrees=None,
+                low=made.low,
+                high=made.high,
+                statistic=made.value / error if error > 0 else None,
+                p=made.p,
+            )
+        )
+        if made.estimator == "plug-in":
+            notes = [PLUG_IN]
+    return AveragesCompared(differences=tuple(found), level=level, notes=tuple(notes))
 
 
 def _by_reader(part: Floats, weights: Floats, study: FactorialStudy) -> Floats:

@@ -234,7 +234,6 @@ def test_a_planted_slice_is_found_and_its_p_is_fishers():
     found = find_slices(error, parts, np.arange(n), SEED, permutations=200)
     best = found.slices[0]
     assert best.levels == (("a0", "y"), ("a2", "z"))
-    assert found.label.startswith("exploratory")
     table = [[error[bad].sum(), (~error[bad]).sum()], [error[~bad].sum(), (~error[~bad]).sum()]]
     assert best.p == pytest.approx(stats.fisher_exact(table, alternative="greater").pvalue, rel=1e-6)
     assert best.p_adjusted == pytest.approx(1 / 201)

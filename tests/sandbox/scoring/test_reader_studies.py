@@ -14,7 +14,7 @@ from sandbox.scoring.mrmc.covariances import Components, covariance_matrix
 from sandbox.scoring.mrmc.design import make_study, reader_aurocs
 from sandbox.scoring.mrmc.dorfman_berbaum_metz import analyse_pseudovalues
 from sandbox.scoring.mrmc.obuchowski_rockette import analyse, from_components
-from sandbox.scoring.mrmc.u_statistics import reader_average
+from sandbox.scoring.mrmc.u_statistics import PLUG_IN, compare_averages, reader_average
 from sandbox.scoring.planning.reader_study import Pilot, cases_needed, plan
 from sandbox.scoring.roc import auroc_value
 
@@ -36,6 +36,29 @@ def test_dbm_gives_the_test_of_obuchowski_rockette_with_jackknife(seed, treatmen
     assert one.statistic == pytest.approx(other.statistic, rel=1e-8)
     assert one.degrees == pytest.approx(other.degrees, rel=1e-8)
     assert one.p == pytest.approx(other.p, rel=1e-8)
+
+
+def test_differences_of_pseudovalues_and_of_averages_are_those_of_their_tests():
+    study = make_study(*world(5, 3, 4, 60))
+    one, other = analyse_pseudovalues(study), analyse(study, covariances="jackknife")
+    for a, b in zip(one.differences, other.differences, strict=True):
+        assert (a.value, a.error, a.degrees, a.low, a.p) == pytest.approx(
+            (b.value, b.error, b.degrees, b.low, b.p)
+        )
+    compared = compare_averages(study)
+    for a, b in zip(compared.differences, other.differences, strict=True):
+        contrast = [float(i == a.first) - float(i == a.second) for i in range(3)]
+        single = reader_average(study, tuple(contrast))
+        assert (a.value, a.low, a.p) == (single.value, single.low, single.p)
+        assert a.value == pytest.approx(b.value)
+    with pytest.raises(ScoringError, match="two treatments"):
+        compare_averages(make_study(*world(5, 1, 4, 60)))
+    flat = next(
+        found for seed in range(60)
+        if (found := compare_averages(make_study(*world(seed, 2, 2, 10, step=1.0)))).notes
+    )  # fmt: skip
+    assert flat.notes == (PLUG_IN,)
+    assert flat.differences[0].high >= flat.differences[0].low
 
 
 def test_jackknife_covariances_by_leaving_out():
