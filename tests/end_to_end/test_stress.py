@@ -247,3 +247,28 @@ def test_a_container_that_gets_all_cases_together_is_stressed_as_declared(
     found = from_json((item.folder / "stress.json").read_bytes())
     assert (found.test("clean").verdict, found.test("dr_gamma").verdict) == ("equal", "outside")
     assert json.loads((item.folder / "run.json").read_bytes())["containers"] == containers
+
+
+def test_shortcuts_without_any_perturbation_are_examined_shown_and_proven(site, engine, tmp_path):
+    scores = {pixels: 0.9 if label else 0.1 for pixels, label in site.labels.items()}
+    item = evaluated(
+        site,
+        engine,
+        tmp_path,
+        {
+            "Dockerfile": DOCKERFILE,
+            "recogniser.py": (VENDORS / "recogniser.py").read_bytes(),
+            "table.json": json.dumps({"scores": scores, "seconds": 0}).encode(),
+        },
+        "\nstress: {shortcuts: [manufacturer]}\n",
+    )
+    found = from_json((item.folder / "stress.json").read_bytes())
+    assert (found.tests, found.patients, found.shortcuts[0].shown) == ((), 0, False)
+    assert main(["-q", "report", item.id]) == 0
+    page = (item.folder / "report.html").read_text()
+    assert "Does the score tell site or scanner?" in page
+    assert "What breaks first" not in page
+    dossier = tmp_path / "dossier.zip"
+    assert main(["-q", "dossier", item.id, "-o", str(dossier)]) == 0
+    key = open_workspace(site.home).verifier_key
+    assert all(check.held for check in verify_dossier(dossier, trusted_key=key))
