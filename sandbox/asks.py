@@ -71,7 +71,7 @@ class Journals:
         """Tell whether an ask has ended."""
         return self._name(ask) in self._of(ask).ended
 
-    def end(
+    def ending(
         self,
         ask: Ask,
         *,
@@ -79,13 +79,15 @@ class Journals:
         failure: str | None = None,
         seconds: float = 0.0,
         container: str = "",
-    ) -> None:
-        """Write down how an ask ended; without ``container`` no container was asked."""
-        self._of(ask).append(
-            Ended(
-                case_id=self._name(ask), levels=levels, failure=failure, seconds=seconds, container=container
-            )
+    ) -> Ended:
+        """How an ask ended; without ``container`` no container was asked."""
+        return Ended(
+            case_id=self._name(ask), levels=levels, failure=failure, seconds=seconds, container=container
         )
+
+    def append(self, ask: Ask, ending: Ended) -> None:
+        """Write down how an ask ended."""
+        self._of(ask).append(ending)
 
     def _of(self, ask: Ask) -> Journal:
         if not ask.stressed:

@@ -222,12 +222,13 @@ class _Steps:
         )
         with self._progress("loading the image"):
             submissions.load(engine, self._submission, self._policy)
-        containers = self._ask(engine, journal, stress).containers
+        tally, earlier = self._ask(engine, journal, stress), self._earlier()
         self._verified("after", self._look_over("after"))
         facts = {
             "tool": {"proctor": package_version(), "code": self._identity.code},
             "engine": machine.facts,
-            "containers": containers + self._earlier().get("containers", 0),
+            "containers": tally.containers + earlier.get("containers", 0),
+            "asked_again": tally.again + earlier.get("asked_again", 0),
             "failures": journal.failure_counts(),
             **({} if stress is None else {"stress_failures": stress.journal.failure_counts()}),
         }

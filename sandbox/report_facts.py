@@ -89,7 +89,7 @@ def report_input(workspace: Workspace, ledger: Ledger, item: Evaluation) -> Repo
             containers_started=run["containers"],
             engine=_facts(run["engine"]),
             tool=_facts(run["tool"]),
-            deviations=_deviations(ledger, item, posture),
+            deviations=_deviations(ledger, item, posture, run.get("asked_again", 0)),
         ),
         posture=tuple(
             ControlFact(
@@ -238,12 +238,17 @@ def _submission(submission: Submission, admitted: LedgerEntry) -> SubmissionFact
     )
 
 
-def _deviations(ledger: Ledger, item: Evaluation, posture: dict[str, Any]) -> tuple[str, ...]:
+def _deviations(ledger: Ledger, item: Evaluation, posture: dict[str, Any], again: int) -> tuple[str, ...]:
     found = [f"Control {name} was waived by {person}." for name, person in posture["waived"].items()]
     resumed = ledger.find(kind="evaluation-resumed", evaluation=item.id)
     if resumed:
         found.append(
             f"The run was interrupted and went on {len(resumed)} time(s); no case that had ended was asked again."
+        )
+    if again:
+        found.append(
+            f"{again} case(s) whose container was lost among stressed asks were asked once more, of containers that "
+            "had met none."
         )
     return tuple(found)
 

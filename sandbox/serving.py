@@ -24,6 +24,7 @@ from runners.failures import FailureCode
 from runners.worker import CaseInput, CaseOutcome, SessionEvent
 from sandbox.asks import Ask, Journals
 from sandbox.case_images import StagedImages
+from sandbox.journal import Ended
 from sandbox.making import Ready
 from sandbox.predictions import typed_answer
 from sandbox.task_section import Output
@@ -31,9 +32,13 @@ from sandbox.task_section import Output
 
 @dataclass(slots=True)
 class RunTally:
-    """What happened in one run of the container; for the operator and, in part, the report."""
+    """What happened in one run of the container; for the operator and, in part, the report.
+
+    ``again`` counts clean cases that were asked once more, since a container was lost among stressed asks.
+    """
 
     containers: int = 0
+    again: int = 0
     events: list[SessionEvent] = field(default_factory=list)
 
 
@@ -69,9 +74,9 @@ class Round:
     work: Path
 
     @property
-    def mixed(self) -> bool:
-        """Whether clean cases and stressed ones are asked together."""
-        return len({ask.stressed for ask in self.asks}) > 1
+    def stressed(self) -> bool:
+        """Whether any of the asks is stressed."""
+        return any(ask.stressed for ask in self.asks)
 
 
 class Serving:
@@ -126,7 +131,7 @@ class Serving:
                     this.request, input_root=root, on_event=self._note, reader=StagedImages(reader)
                 )
                 patience = request.limits.failures_in_a_row
-                if this.mixed:
+                if this.stressed:
                     # Counted here, where clean and stressed are told apart.
                     limits = replace(request.limits, failures_in_a_row=len(this.asks) + 1)
                     request = replace(request, limits=limits)
@@ -149,12 +154,11 @@ class Serving:
                 self._this.smoke.judge(outcome)
                 self._gate.open()
             else:
-                self._end(ask, outcome, number)
-                lost = outcome.failure is not None and outcome.failure.container_is_lost
+                lost = self._end(ask, outcome, number)
                 lost_in_a_row = 0 if not lost else lost_in_a_row + (not ask.stressed)
             if self._stop.is_set():
                 return False
-            if self._this.mixed and lost_in_a_row >= patience:
+            if self._this.stressed and lost_in_a_row >= patience:
                 return True
         return False
 
@@ -168,60 +172,43 @@ class Serving:
             if isinstance(made, CaseInput):
                 yield made
             else:
-                self._write(ask, failure=made)
+                self._settle(ask, self._journals.ending(ask, failure=made), lost=False)
 
     def _leave_the_rest(self) -> None:
         for ask, made in self._source:
             if self._stop.is_set():
                 return
+            code = made
             if isinstance(made, CaseInput):
                 shutil.rmtree(made.directory, ignore_errors=True)
-                self._without_answer(ask, FailureCode.NOT_STARTED)
-            else:
-                self._write(ask, failure=made)
+                code = FailureCode.NOT_STARTED.value
+            ending = self._journals.ending(ask, failure=str(code))
+            self._settle(ask, ending, lost=isinstance(made, CaseInput))
 
-    def _end(self, ask: Ask, outcome: CaseOutcome, number: int) -> None:
-        if not ask.stressed:
-            with self._guard:
-                self.clean_seconds += outcome.seconds
-        if outcome.failure is not None and outcome.failure.container_is_lost and outcome.answer is None:
-            self._without_answer(
-                ask, outcome.failure, seconds=outcome.seconds, container=self._name(number, outcome)
-            )
-            return
-        self._write(
+    def _end(self, ask: Ask, outcome: CaseOutcome, number: int) -> bool:
+        """Write down an outcome; tell whether the container was lost."""
+        lost = outcome.failure is not None and outcome.failure.container_is_lost
+        ending = self._journals.ending(
             ask,
             levels=None if outcome.answer is None else list(typed_answer(outcome.answer, self._this.output)),
             failure=None if outcome.failure is None else outcome.failure.value,
             seconds=round(outcome.seconds, 6),
-            container=self._name(number, outcome),
+            # Without a container nobody was asked.
+            container=f"{self._this.name}-{number + 1}.{outcome.container}" if outcome.container else "",
         )
+        self._settle(ask, ending, lost=lost)
+        return lost
 
-    def _without_answer(
-        self, ask: Ask, code: FailureCode, *, seconds: float = 0.0, container: str = ""
-    ) -> None:
-        if self._this.mixed and not ask.stressed:
-            with self._guard:
-                self.again.append(ask)
-        else:
-            self._write(ask, failure=code.value, seconds=round(seconds, 6), container=container)
-
-    def _write(
-        self,
-        ask: Ask,
-        *,
-        levels: list[int] | None = None,
-        failure: str | None = None,
-        seconds: float = 0.0,
-        container: str = "",
-    ) -> None:
+    def _settle(self, ask: Ask, ending: Ended, *, lost: bool) -> None:
         with self._guard:
-            self._journals.end(ask, levels=levels, failure=failure, seconds=seconds, container=container)
-            self._progress()
-
-    def _name(self, number: int, outcome: CaseOutcome) -> str:
-        """Which container was asked; empty when none was."""
-        return f"{self._this.name}-{number + 1}.{outcome.container}" if outcome.container else ""
+            if not ask.stressed:
+                self.clean_seconds += ending.seconds
+            if lost and self._this.stressed and not ask.stressed:
+                self.again.append(ask)
+                self._tally.again += 1
+            else:
+                self._journals.append(ask, ending)
+                self._progress()
 
     def _note(self, event: SessionEvent) -> None:
         with self._guard:

@@ -215,6 +215,7 @@ def test_a_container_that_stress_breaks_loses_no_clean_case(site, engine, tmp_pa
     assert gamma.verdict == "outside"
     facts = json.loads((item.folder / "run.json").read_bytes())
     assert facts["failures"] == {}
+    assert (facts["asked_again"] > 0) == (breaks != "at once")
     if breaks == "at once":
         assert facts["stress_failures"] == {"crashed": 10}
     assert facts["containers"] > 10

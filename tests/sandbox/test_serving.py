@@ -106,6 +106,10 @@ def test_containers_lost_to_stressed_asks_alone_never_end_the_run(serve):
     assert put(asks, crash).again == []
     assert failures(journals.clean) == {f"c{n:03d}": None for n in range(5)}
     assert set(failures(journals.stressed).values()) == {"crashed"}
+    # Nor where a resumed run has only stressed asks left.
+    left = [stressed(n) for n in range(20, 20 + 3 * PATIENCE)]
+    put(left, crash)
+    assert set(failures(journals.stressed).values()) == {"crashed"}
 
 
 def test_a_clean_case_that_pays_for_an_earlier_stressed_ask_is_handed_back_not_failed(serve):
@@ -117,8 +121,8 @@ def test_a_clean_case_that_pays_for_an_earlier_stressed_ask_is_handed_back_not_f
 
     served = put(asks, poisoned)
     assert served.again == [clean(1)]
-    assert failures(journals.clean) == {"c000": None, "c002": None}
     assert served.clean_seconds == pytest.approx(1.5)
+    assert failures(journals.clean) == {"c000": None, "c002": None}
     # What containers without stressed asks do with it is final.
     assert put(served.again, lambda *_: FailureCode.CRASHED).again == []
     assert journals.clean.ended["c001"].failure == "crashed"
