@@ -23,17 +23,18 @@ _ENTRIES = 1 << 16
 
 def normal(numbers: np.random.Generator, shape: tuple[int, ...]) -> FloatArray:
     """Independent standard normal numbers, float32."""
-    return np.asarray(_quantiles().take(_random_words(numbers, math.prod(shape))).reshape(shape))
+    return np.asarray(_quantiles().take(_random_places(numbers, math.prod(shape))).reshape(shape))
 
 
 def complex_normal(numbers: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.complex64]:
     """Independent complex numbers, complex64: the real and imaginary parts are standard normal."""
-    return np.asarray(_pairs().take(_random_words(numbers, math.prod(shape))).reshape(shape))
+    return np.asarray(_pairs().take(_random_places(numbers, math.prod(shape))).reshape(shape))
 
 
-def _random_words(numbers: np.random.Generator, count: int) -> NDArray[np.uint16]:
+def _random_places(numbers: np.random.Generator, count: int) -> NDArray[np.intp]:
+    """Places in a table, each by 16 bits."""
     raw = numbers.bit_generator.random_raw(-(-count // 4))
-    return np.asarray(raw, "<u8").view("<u2")[:count]
+    return np.asarray(raw, "<u8").view("<u2")[:count].astype(np.intp)
 
 
 @functools.cache

@@ -255,7 +255,10 @@ def _padding(image: Image) -> BoolArray | None:
 
 
 def put_back(volume: Volume, values: FloatArray, *, keep_padding: bool = True) -> None:
-    """Write changed values (same number of frames) into the files of the volume, as stored values."""
+    """Write changed values (same number of frames) into the files of the volume, as stored values.
+
+    ``values`` are rounded in place: a second array of their size would take as long as the rounding does.
+    """
     start = 0
     for image in volume.images:
         before = stored_values(image)
@@ -271,7 +274,7 @@ def put_back(volume: Volume, values: FloatArray, *, keep_padding: bool = True) -
                 chosen = (chosen - intercept[:, None, None].astype(np.float32)) / slope[:, None, None].astype(
                     np.float32
                 )
-        rounded = np.rint(chosen)
+        rounded = np.rint(chosen, out=chosen if chosen.flags.writeable else None)
         if rounded.min() < low or rounded.max() > high:
             image.clipped += int(np.count_nonzero((rounded < low) | (rounded > high)))
             np.clip(rounded, low, high, out=rounded)

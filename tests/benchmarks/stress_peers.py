@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-REPETITIONS = 15
-LONG = 1.0
+REPETITIONS = 300
+LONG = 1.5
 """Seconds after which an operation is not repeated further."""
 
 

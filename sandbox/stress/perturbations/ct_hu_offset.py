@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from sandbox.stress.case import OpenCase
+from sandbox.stress.curves import follow
 from sandbox.stress.perturbation import Perturbation, Severity
-from sandbox.stress.volume import put_back, volumes
+from sandbox.stress.volume import volumes
 
 
 def offset(case: OpenCase, shift: Severity, numbers: np.random.Generator) -> None:
     """Add ``shift`` HU to every pixel that is not padding; the rescale in the header stays."""
     for volume in volumes(case):
-        put_back(volume, volume.values + np.float32(float(shift)))
+        follow(volume, lambda values: values + np.float32(float(shift)))
 
 
 PERTURBATION = Perturbation(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sandbox.stress.case import OpenCase
+from sandbox.stress.curves import Curve, follow
 from sandbox.stress.filters import blurred
 from sandbox.stress.perturbation import Perturbation, Severity
 from sandbox.stress.radiograph import PROJECTION
@@ -15,11 +16,11 @@ def apply_gamma(case: OpenCase, gamma: Severity, numbers: np.random.Generator) -
     """Raise the share of the grey levels in use to the power ``gamma``."""
     for volume in volumes(case):
         low, high = float(volume.values.min()), float(volume.values.max())
-        share = (volume.values - np.float32(low)) / np.float32(max(high - low, 1e-6))
-        np.power(share, np.float32(float(gamma)), out=share)
-        share *= np.float32(high - low)
-        share += np.float32(low)
-        put_back(volume, share)
+        follow(volume, _gamma_curve(low, max(high - low, 1e-6), float(gamma)))
+
+
+def _gamma_curve(low: float, span: float, gamma: float) -> Curve:
+    return lambda values: low + span * np.clip((values - low) / span, 0, 1) ** np.float32(gamma)
 
 
 def process(case: OpenCase, strength: Severity, numbers: np.random.Generator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sandbox.stress.case import Image, OpenCase
+from sandbox.stress.curves import Curve, follow
 from sandbox.stress.filters import resized
 from sandbox.stress.geometry import background, shifted
 from sandbox.stress.perturbation import Change, Perturbation, Severity
@@ -18,18 +19,23 @@ _BENCHMARK = (
 def flatten(case: OpenCase, factor: Severity, numbers: np.random.Generator) -> None:
     """Bring every value nearer to the mean, to ``factor`` of its distance."""
     for volume in volumes(case):
-        mean = np.float32(volume.values.mean())
-        put_back(volume, mean + np.float32(float(factor)) * (volume.values - mean))
+        follow(volume, _contrast_curve(np.float32(volume.values.mean()), np.float32(float(factor))))
+
+
+def _contrast_curve(mean: np.float32, factor: np.float32) -> Curve:
+    return lambda values: mean + factor * (values - mean)
 
 
 def lower_resolution(case: OpenCase, factor: Severity, numbers: np.random.Generator) -> None:
-    """Average to a ``factor`` times coarser matrix and interpolate back."""
+    """Average to a ``factor`` times coarser matrix; each of its pixels then covers as many as it is larger."""
     for volume in volumes(case):
-        rows, columns = volume.shape
-        small = resized(
-            volume.values, max(round(rows / float(factor)), 2), max(round(columns / float(factor)), 2)
+        sizes = [max(round(size / float(factor)), 2) for size in volume.shape]
+        small = resized(volume.values, *sizes)
+        rows, columns = (
+            (2 * np.arange(size) + 1) * fewer // (2 * size)
+            for size, fewer in zip(volume.shape, sizes, strict=True)
         )
-        put_back(volume, resized(small, rows, columns))
+        put_back(volume, small.take(columns, axis=2).take(rows, axis=1))
 
 
 def crop(case: OpenCase, share: Severity, numbers: np.random.Generator) -> None:
@@ -106,7 +112,7 @@ def _make(
 PERTURBATIONS = (
     _make("contrast", "of the contrast", (0.8, 0.6, 0.45, 0.3, 0.15), "Less contrast.", flatten),
     _make(
-        "resolution", "times coarser", (1.5, 2.0, 3.0, 4.0, 6.0), "Fewer, larger pixels.", lower_resolution
+        "resolution", "times coarser", (2.0, 3.0, 4.0, 6.0, 8.0), "Fewer, larger pixels.", lower_resolution
     ),
     _make("crop", "% from each side", (3.0, 6.0, 10.0, 15.0, 22.0), "A smaller field of view.", crop),
     _make("shift", "% of each side", (2.0, 5.0, 9.0, 14.0, 20.0), "The body is not in the middle.", shift),

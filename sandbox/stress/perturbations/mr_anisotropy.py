@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sandbox.stress.case import OpenCase
+from sandbox.stress.curves import follow
 from sandbox.stress.filters import resized
 from sandbox.stress.perturbation import Perturbation, Severity
 from sandbox.stress.volume import put_back, volumes
@@ -21,7 +22,7 @@ def coarsen(case: OpenCase, factor: Severity, numbers: np.random.Generator) -> N
 def scale(case: OpenCase, factor: Severity, numbers: np.random.Generator) -> None:
     """Multiply every value by ``factor``; no header says so, as MR has no unit."""
     for volume in volumes(case):
-        put_back(volume, volume.values * np.float32(float(factor)))
+        follow(volume, lambda values: values * np.float32(float(factor)))
 
 
 ANISOTROPY = Perturbation(
