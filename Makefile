@@ -27,9 +27,11 @@ hostile: .venv/.development
 	@setup/machine.sh
 	@PROCTOR_ATTACK_TABLE=1 .venv/bin/python -m pytest -q tests/hostile tests/runners/test_collector.py $(ARGS)
 
-# Attacks on a hold-out through what is released, at the sizes of the publications, and what each attacker gained.
+# Attacks on a hold-out through what is released, and what each attacker gained. SIZE=literature takes the sizes of the
+# publications where those run for minutes.
+SIZE := full
 attacks: .venv/.development
-	@PROCTOR_ATTACK_SIZE=full .venv/bin/python -m pytest -q tests/attacks $(ARGS)
+	@PROCTOR_ATTACK_SIZE=$(SIZE) .venv/bin/python -m pytest -q tests/attacks $(ARGS)
 
 # How often nominal 95 % intervals hold the truth, by simulation; RUNS=<number> of each design.
 coverage: .venv/.development

@@ -16,6 +16,7 @@ from sandbox.disclosure.suppression import rate_step
 from sandbox.reuse.bits import reuse_adjusted_half_width
 from sandbox.reuse.ladder import LadderState, parameter_free
 from sandbox.reuse.rules import ReuseRules
+from tests.attacks.reusable_holdout import reusable_holdout
 
 RULES, REUSE = DisclosureRules(), ReuseRules()
 
@@ -108,46 +109,6 @@ def wacky_boosting(*, n=4000, k=400, repetitions=20, seed=1):
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Accuracy:
-    """Accuracy of the selected classifier on training, hold-out (as told) and fresh cases."""
-
-    training: float
-    told: float
-    fresh: float
-
-
-def reusable_holdout(*, n=1000, k=100, repetitions=100, signal=False, thresholdout=False, seed=2):
-    """The experiment of Dwork et al. 2015 (Science 349:636): choose features by both sets, then ask the hold-out.
-
-    n cases, n features; with ``signal`` the first 20 go with the label. Returns means over the repetitions.
-    """
-    random = np.random.default_rng(seed)
-    threshold, tolerance = 4 / np.sqrt(n), 1 / np.sqrt(n)
-    found = []
-    for _ in range(repetitions):
-        features, labels = random.standard_normal((3, n, n)), np.sign(random.standard_normal((3, n)))
-        if signal:
-            features[:, :, :20] += 6 / np.sqrt(n) * labels[:, :, None]
-        train, hold_out = (labels[i] @ features[i] / n for i in range(2))
-        if thresholdout:
-            over = np.abs(train - hold_out) > threshold + tolerance * random.standard_normal(n)
-            hold_out = np.where(over, hold_out + tolerance * random.standard_normal(n), train)
-        good = (np.sign(train) == np.sign(hold_out)) & (
-            np.minimum(abs(train), abs(hold_out)) > 1 / np.sqrt(n)
-        )
-        chosen = np.flatnonzero(good)[np.argsort(-abs(train[good]))[:k]]
-        calls = np.sign(features[:, :, chosen] @ np.sign(train[chosen]))
-        accuracy = (calls == labels).mean(axis=1)
-        told = accuracy[1]
-        if thresholdout:
-            far = abs(accuracy[0] - told) > threshold + tolerance * random.standard_normal()
-            told = told + tolerance * random.standard_normal() if far else accuracy[0]
-        found.append((accuracy[0], told, accuracy[2]))
-    training, told, fresh = np.mean(found, axis=0)
-    return Accuracy(training=training, told=told, fresh=fresh)
-
-
 def feature_selection(*, n=1000, k=100, repetitions=30, seed=2):
     """Choosing features by their hold-out correlations, without any signal.
 
@@ -155,8 +116,8 @@ def feature_selection(*, n=1000, k=100, repetitions=30, seed=2):
     features as the budget pays, and tells the rest from the training set alone.
     """
     random = np.random.default_rng(seed)
-    full = reusable_holdout(n=n, k=k, repetitions=repetitions, seed=seed)
-    answered = reusable_holdout(n=n, k=k, repetitions=repetitions, seed=seed, thresholdout=True)
+    arms = reusable_holdout(n=n, sizes=(k,), repetitions=repetitions, seed=seed)
+    full, answered = arms[k, False], arms[k, True]
     gains = []
     for _ in range(repetitions):
         features, labels = random.standard_normal((2, n, n)), np.sign(random.standard_normal((2, n)))
