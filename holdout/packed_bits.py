@@ -1,7 +1,7 @@
 """Frames of one bit a pixel in transfer syntaxes that pydicom does not decode: RLE, and deflated image frames.
 
-Sources: PS3.5 8.1.1 (bits are packed from the least significant on; an encapsulated frame ends at a whole byte), annex G
-(RLE), RFC 1951 (deflate).
+Sources: PS3.5 8.1.1 (bits are packed from the least significant on; an encapsulated frame ends at a whole byte),
+annex G (RLE), RFC 1951 (deflate).
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from holdout.errors import ReferenceStandardError
 from holdout.keyed_table import Matched, TableRow, match, read_table
 from holdout.reference_declaration import DETAILS, Detail, ReferenceDeclaration
 from holdout.reference_masks import read_masks
-from holdout.reference_objects import object_paths, read_objects
+from holdout.reference_objects import Progress, object_paths, read_objects
 from holdout.yamlfile import read_yaml, validate
 
 SHOWN = 5
@@ -68,13 +68,19 @@ class ReferenceStandard:
 
 
 def load(
-    declaration_path: Path, index: pa.Table, *, unit: Unit = "image", source: Path | None = None
+    declaration_path: Path,
+    index: pa.Table,
+    *,
+    unit: Unit = "image",
+    source: Path | None = None,
+    progress: Progress | None = None,
 ) -> ReferenceStandard:
     """Read the declared reference standard and resolve it to the cases of ``index``.
 
     Files of the index that are not usable, or do not say to which case and patient they belong, take no part, nor do
     the objects that truth is read from. A key finer than the unit may name a case several times as long as all rows
     agree. ``source`` is the ingested folder; without it the objects stay unread, and their labels without truth.
+    ``progress`` counts readings of objects.
 
     Raises:
         ReferenceStandardError: declaration or table are not valid, or a label has a value without a declared
@@ -100,7 +106,13 @@ def load(
     notes: tuple[str, ...] = ()
     if readings and source is not None:
         found = read_objects(
-            by_case, readings, index, declared=declaration_path.parent, source=source, unit=unit
+            by_case,
+            readings,
+            index,
+            declared=declaration_path.parent,
+            source=source,
+            unit=unit,
+            progress=progress,
         )
         by_case, notes = _with_meanings(declared, found.by_case), found.notes
     elif readings:

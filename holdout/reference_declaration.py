@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -11,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from holdout.boxes import read_boxes
 from holdout.keyed_table import Key
 from holdout.mapping import LABEL_NAME
-from holdout.reference_forms import KeyObjectsForm, Reading, ReportForm, kind_mistake
+from holdout.reference_forms import KeyObjectsForm, NiftiForm, Reading, ReportForm, kind_mistake
 from holdout.reference_objects import LabelReading
 
 DETAILS = ("method", "readers", "date")
@@ -51,18 +52,27 @@ class LabelColumn(_Model):
                     "give a column of the table, or say with read in which objects the truth stands"
                 )
             return self
-        text = not (self.mask or self.boxes or self.number)
-        mistake = kind_mistake(self.read, mask=self.mask, boxes=self.boxes, number=self.number, text=text)
-        if not mistake and isinstance(self.read, KeyObjectsForm) and (self.positive or self.values):
-            mistake = "key_objects say yes or no: declare no kind of label"
-        if not mistake and isinstance(self.read, ReportForm) and self.read.evaluation is not None:
-            strange = set(self.read.answers) - {*self.positive, *self.negative, *self.values}
-            mistake = f"read.answers: {sorted(strange)} mean nothing to this label" if strange else ""
-        if not mistake and self.read.form == "nifti" and self.column is None:
-            mistake = "a nifti file references no image: name it in a column of the table"
+        mistake = next(self._reading_mistakes(self.read), None)
         if mistake:
             raise ValueError(mistake)
         return self
+
+    def _reading_mistakes(self, reading: Reading) -> Iterator[str]:
+        text = not (self.mask or self.boxes or self.number)
+        kind = kind_mistake(reading, mask=self.mask, boxes=self.boxes, number=self.number, text=text)
+        if kind:
+            yield kind
+        if isinstance(reading, KeyObjectsForm) and (self.positive or self.values):
+            yield "key_objects say yes or no: declare no kind of label"
+        if isinstance(reading, ReportForm) and reading.evaluation is not None:
+            meant = {*self.positive, *self.negative, *self.values, *self.unlabelled}
+            strange = sorted(set(reading.answers) - meant)
+            if strange:
+                yield f"read.answers: {strange} mean nothing to this label"
+        if self.column is not None and self.unlabelled and not isinstance(reading, ReportForm):
+            yield "the column names files: leave the cell empty where there is none, and say with absent what it means"
+        if isinstance(reading, NiftiForm) and self.column is None:
+            yield "a nifti file references no image: name it in a column of the table"
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:

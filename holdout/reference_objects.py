@@ -7,7 +7,7 @@ sealed with the rest of the reference standard, with the hash of the object that
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from holdout.object_reading import CaseTruthFound, ReadingTask, read_object
 from holdout.object_references import CaseImages, case_images, objects_by_case
 from holdout.reference_forms import SOP_CLASSES, Reading
 from holdout.reference_masks import refusal
+
+Progress = Callable[[int, int | None], None]
 
 MEMORY_BYTES = 4 << 30
 SECONDS_PER_TASK = 300.0
@@ -73,6 +75,7 @@ def read_objects(
     declared: Path,
     source: Path,
     unit: Unit,
+    progress: Progress | None = None,
 ) -> ObjectsRead:
     """Put what the objects say in the place of the labels.
 
@@ -83,6 +86,7 @@ def read_objects(
         declared: folder of the declaration, where named files are looked for first.
         source: the ingested folder.
         unit: what a case is.
+        progress: called with (readings done, readings to do).
 
     Raises:
         ReferenceStandardError: an object is missing, cannot be read, does not fit its images, or several say
@@ -96,7 +100,7 @@ def read_objects(
         found = _files(each, by_case, images, index, declared=declared, source=source)
         problems += found.problems
         tasks += _tasks(each, found.paths, images, source)
-    told = _read(tasks, problems)
+    told = _read(tasks, problems, progress)
     for each in readings:
         if each.mask and each.reading.absent == "negative":
             silent = [case for case in images.paths if not any(map(_matters, told[each.name, case]))]
@@ -211,14 +215,18 @@ def _task(each: LabelReading, path: Path | None, batch: Sequence[tuple[str, tupl
     )
 
 
-def _read(tasks: Sequence[ReadingTask], problems: list[str]) -> dict[tuple[str, str], list[_Told]]:
+def _read(
+    tasks: Sequence[ReadingTask], problems: list[str], progress: Progress | None = None
+) -> dict[tuple[str, str], list[_Told]]:
     told: dict[tuple[str, str], list[_Told]] = defaultdict(list)
     if not tasks:
         return told
     with BoundedPool(
         read_object, memory_bytes=MEMORY_BYTES, seconds_per_task=SECONDS_PER_TASK, largest_chunk=4
     ) as pool:
-        for task, outcome in pool.map(tasks):
+        for done, (task, outcome) in enumerate(pool.map(tasks), start=1):
+            if progress is not None:
+                progress(done, len(tasks))
             name = Path(task.path).name[:100]
             if isinstance(outcome, Failure):
                 problems.append(f"{name!a}: reading it failed ({outcome.code})")

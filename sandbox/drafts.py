@@ -144,8 +144,8 @@ def draft(workspace: Workspace, name: str) -> Draft:
     )
 
 
-def truth(item: Draft, unit: Unit) -> ReferenceStandard:
-    """The reference standard of a draft, resolved against its index.
+def truth(item: Draft, unit: Unit, *, progress: Progress | None = None) -> ReferenceStandard:
+    """The reference standard of a draft, resolved against its index; ``progress`` counts what is read for it.
 
     Raises:
         UsageError: none was declared.
@@ -154,7 +154,7 @@ def truth(item: Draft, unit: Unit) -> ReferenceStandard:
         raise UsageError(
             f"The hold-out {item.name!r} has no reference standard. Ingest it again with --reference REFERENCE.yaml."
         )
-    return load_reference(item.reference, item.index(), unit=unit, source=item.source)
+    return load_reference(item.reference, item.index(), unit=unit, source=item.source, progress=progress)
 
 
 def partition(

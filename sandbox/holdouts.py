@@ -63,7 +63,8 @@ def lock(
     index = item.index()
     part_of_file = item.part_of_files(index)
     site = load_site_table(item.site, index) if item.site else None
-    reference = truth(item, unit)
+    with bar("reading the reference standard") as counted:
+        reference = truth(item, unit, progress=counted)
     request = request_digest(
         (item.folder / "index.parquet").read_bytes(),
         reference,

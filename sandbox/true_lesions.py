@@ -15,7 +15,7 @@ from scipy import ndimage
 
 from holdout.boxes import true_boxes
 from holdout.errors import MaskError
-from holdout.mask_runs import decode, true_mask
+from holdout.mask_runs import MASK_BEGINS, decode, true_mask
 from sandbox.errors import ProtocolError
 from sandbox.protocol import Protocol
 from sandbox.scoring.cases import Bools, Floats
@@ -87,7 +87,7 @@ def true_lesions(reference: pa.Table, protocol: Protocol) -> Iterator[TrueLesion
 
 
 def _regions(text: str) -> Floats | Bools:
-    if '"runs"' not in text:
+    if not text.startswith(MASK_BEGINS):
         return _boxes(text)
     mask = decode(true_mask(text).runs)
     if mask.ndim != 2:
@@ -132,7 +132,7 @@ def lesion_counts(reference: pa.Table, protocol: Protocol) -> pa.ChunkedArray:
 
 
 def _boxes(text: str) -> Floats:
-    if '"runs"' not in text:
+    if not text.startswith(MASK_BEGINS):
         return np.array(true_boxes(text), dtype=np.float64).reshape(-1, 4)
     mask = decode(true_mask(text).runs)
     if mask.ndim != 2:
