@@ -1,6 +1,6 @@
 """Truth out of one object for the cases that it is about; runs in child processes with limits.
 
-The parts by form: :mod:`holdout.reference_segmentation`, ``reference_nifti``, ``reference_structures``,
+The parts by form: :mod:`holdout.reference_segmentation`, ``reference_volumes``, ``reference_structures``,
 ``reference_presentations``, ``reference_reports`` and ``reference_keys``.
 """
 
@@ -24,12 +24,12 @@ from holdout.mask_runs import encode
 from holdout.placed_mask import FoundMask
 from holdout.reference_forms import (
     KeyObjectsForm,
-    NiftiForm,
     PresentationForm,
     Reading,
     ReportForm,
     SegmentationForm,
     StructureSetForm,
+    VolumeForm,
 )
 
 
@@ -81,7 +81,7 @@ def read_object(task: ReadingTask) -> ObjectFound:
         )
     digest, content = _content(task.path)
     try:
-        thing: Any = content if isinstance(task.reading, NiftiForm) else _dataset(task.path)
+        thing: Any = content if isinstance(task.reading, VolumeForm) else _dataset(task.path)
     except ImageDefect as defect:
         return ObjectFound(
             sha256=digest,
@@ -127,10 +127,10 @@ def _read(
         from holdout.reference_segmentation import segmentation_mask
 
         return segmentation_mask(thing, grid, reading)
-    if isinstance(reading, NiftiForm):
-        from holdout.reference_nifti import nifti_mask
+    if isinstance(reading, VolumeForm):
+        from holdout.reference_volumes import volume_mask
 
-        return nifti_mask(thing, grid, reading)
+        return volume_mask(thing, grid, reading)
     if isinstance(reading, StructureSetForm):
         from holdout.reference_structures import structure_mask, structure_points
 

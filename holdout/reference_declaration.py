@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from holdout.boxes import read_boxes
 from holdout.keyed_table import Key
 from holdout.mapping import LABEL_NAME
-from holdout.reference_forms import KeyObjectsForm, NiftiForm, Reading, ReportForm, kind_mistake
+from holdout.reference_forms import KeyObjectsForm, Reading, ReportForm, VolumeForm, kind_mistake
 from holdout.reference_objects import LabelReading
 
 DETAILS = ("method", "readers", "date")
@@ -71,8 +71,8 @@ class LabelColumn(_Model):
                 yield f"read.answers: {strange} mean nothing to this label"
         if self.column is not None and self.unlabelled and not isinstance(reading, ReportForm):
             yield "the column names files: leave the cell empty where there is none, and say with absent what it means"
-        if isinstance(reading, NiftiForm) and self.column is None:
-            yield "a nifti file references no image: name it in a column of the table"
+        if isinstance(reading, VolumeForm) and self.column is None:
+            yield f"a {reading.form} file references no image: name it in a column of the table"
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:

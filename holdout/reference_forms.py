@@ -84,10 +84,13 @@ class SegmentationForm(_Form):
         return self
 
 
-class NiftiForm(_Form):
-    """A NIfTI file; inside is what equals ``value``, or is at least ``threshold``, or is not 0 where all else is."""
+class VolumeForm(_Form):
+    """A NIfTI or MetaImage (.mha) file that a column names.
 
-    form: Literal["nifti"]
+    Inside is what equals ``value``, or is at least ``threshold``; without these all but 0, when that is one value.
+    """
+
+    form: Literal["nifti", "metaimage"]
     value: int | None = None
     threshold: float | None = None
     on_mismatch: OnMismatch = "refuse"
@@ -153,7 +156,7 @@ class KeyObjectsForm(_Form):
 
 
 Reading = Annotated[
-    SegmentationForm | NiftiForm | StructureSetForm | PresentationForm | ReportForm | KeyObjectsForm,
+    SegmentationForm | VolumeForm | StructureSetForm | PresentationForm | ReportForm | KeyObjectsForm,
     Field(discriminator="form"),
 ]
 
@@ -169,7 +172,7 @@ SOP_CLASSES: dict[str, frozenset[str]] = {
 
 def kind_mistake(reading: Reading, *, mask: bool, boxes: bool, number: bool, text: bool) -> str:
     """Why a label of this kind cannot be read from such an object; '' when it can."""
-    if isinstance(reading, SegmentationForm | NiftiForm):
+    if isinstance(reading, SegmentationForm | VolumeForm):
         return "" if mask else f"{reading.form} holds masks: declare mask: true"
     if isinstance(reading, StructureSetForm | PresentationForm):
         return "" if mask or boxes else f"{reading.form} holds outlines: declare mask: true or boxes: true"

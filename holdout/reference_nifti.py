@@ -1,4 +1,4 @@
-"""NIfTI files as masks on the grid of their images (NIfTI-1 and NIfTI-2, plain or gzipped).
+"""NIfTI files with their place in the patient (NIfTI-1 and NIfTI-2, plain or gzipped).
 
 The affine of the file is in RAS millimetres; images are in LPS: the first two axes change their sign.
 """
@@ -15,11 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from nibabel.spatialimages import SpatialImage
 
-from holdout.image_grid import Floats, ImageGrid
+from holdout.image_grid import Floats
 from holdout.image_reading import ImageDefect
 from holdout.mask_runs import ELEMENTS
-from holdout.placed_mask import FoundMask, PlacedArray, put_on_grid
-from holdout.reference_forms import NiftiForm
 
 MAXIMUM_BYTES = 2 << 30
 _LPS_OF_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -59,26 +57,6 @@ def read_nifti(content: bytes) -> tuple[npt.NDArray[np.generic], Floats]:
     if values.dtype.kind not in "biuf" or not np.isfinite(affine).all():
         raise ImageDefect("does not hold numbers with a place")
     return values, affine
-
-
-def nifti_mask(content: bytes, grid: ImageGrid, form: NiftiForm) -> FoundMask:
-    """The chosen elements on the images.
-
-    Raises:
-        ImageDefect: it is no mask, or does not fit the images.
-    """
-    values, affine = read_nifti(content)
-    if form.threshold is not None:
-        fractions = np.nan_to_num(np.asarray(values, dtype=np.float32))
-        placed = PlacedArray(values=fractions, affine=affine, whole=True)
-        return put_on_grid(placed, grid, form.on_mismatch, threshold=form.threshold)
-    if form.value is not None:
-        inside = values == form.value
-    else:
-        inside = values != 0
-        if inside.any() and np.ptp(values[inside]) != 0:
-            raise ImageDefect("has more than two values: declare the value or the threshold that is meant")
-    return put_on_grid(PlacedArray(values=inside, affine=affine, whole=True), grid, form.on_mismatch)
 
 
 def _inflated(content: bytes) -> bytes:

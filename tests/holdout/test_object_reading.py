@@ -8,17 +8,17 @@ import pytest
 from holdout.bounded import BoundedPool, Failure
 from holdout.object_reading import ReadingTask, read_object
 from holdout.reference_forms import (
-    NiftiForm,
     PresentationForm,
     ReportForm,
     Roi,
     SegmentationForm,
     StructureSetForm,
+    VolumeForm,
 )
 from tests.holdout import truth_objects as made
-from tests.holdout.test_reference_nifti import affine_of, nifti
 from tests.holdout.test_reference_presentations import presented
 from tests.holdout.test_reference_reports import planar, region, report, sr
+from tests.holdout.test_reference_volumes import affine_of, nifti
 
 SQUARE = [(3.0, 4.0), (9.0, 4.0), (9.0, 11.0), (3.0, 11.0), (3.0, 4.0)]
 MUTANTS = 40
@@ -36,7 +36,7 @@ def forms(images):
             SegmentationForm(form="segmentation"),
             True,
         ),
-        "nifti": (nifti(mask.transpose(2, 1, 0), affine_of(images)), NiftiForm(form="nifti"), True),
+        "nifti": (nifti(mask.transpose(2, 1, 0), affine_of(images)), VolumeForm(form="nifti"), True),
         "structure_set": (
             made.content_of(made.structure_set(images, {"a": [contour]})),
             StructureSetForm(form="structure_set", roi=Roi(name="a")),

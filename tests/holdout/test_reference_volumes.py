@@ -1,4 +1,4 @@
-"""NIfTI masks on the grid of DICOM images: files that nibabel writes, in every orientation of their axes."""
+"""NIfTI and MetaImage masks on the grid of DICOM images, in every orientation of their axes; nibabel writes NIfTI."""
 
 import gzip
 import itertools
@@ -9,8 +9,9 @@ import pytest
 
 from holdout.image_grid import read_grid
 from holdout.image_reading import ImageDefect
-from holdout.reference_forms import NiftiForm
-from holdout.reference_nifti import nifti_mask, read_nifti
+from holdout.reference_forms import VolumeForm
+from holdout.reference_nifti import read_nifti
+from holdout.reference_volumes import volume_mask
 from tests.holdout import truth_objects as made
 
 OBLIQUE = (0.8, 0.6, 0.0, 0.0, 0.0, -1.0)
@@ -18,7 +19,7 @@ TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def form(**parts):
-    return NiftiForm(form="nifti", **parts)
+    return VolumeForm(form="nifti", **parts)
 
 
 def affine_of(images):
@@ -60,7 +61,7 @@ def test_any_order_and_direction_of_axes_comes_to_the_same_mask(tmp_path, orient
     for order in itertools.permutations(range(3)):
         for flips in itertools.product((False, True), repeat=3):
             content = nifti(*turned(upright, affine_of(images), order, flips))
-            found = nifti_mask(content, grid, form())
+            found = volume_mask(content, grid, form())
             assert np.array_equal(found.mask, mask), (order, flips)
             assert not found.resampled
 
@@ -71,12 +72,12 @@ def test_values_thresholds_and_compression(tmp_path, kind):
     grid = read_grid(made.save_all(tmp_path, images))
     values = np.random.default_rng(2).integers(0, 4, (4, 6, 5)).astype(np.int16)
     content = gzip.compress(nifti(values.transpose(2, 1, 0), affine_of(images), kind))
-    assert np.array_equal(nifti_mask(content, grid, form(value=2)).mask, values == 2)
+    assert np.array_equal(volume_mask(content, grid, form(value=2)).mask, values == 2)
     with pytest.raises(ImageDefect, match="two values"):
-        nifti_mask(content, grid, form())
+        volume_mask(content, grid, form())
     shares = (values / 4).astype(np.float32)
     content = nifti(shares.transpose(2, 1, 0), affine_of(images), kind)
-    assert np.array_equal(nifti_mask(content, grid, form(threshold=0.5)).mask, shares >= 0.5)
+    assert np.array_equal(volume_mask(content, grid, form(threshold=0.5)).mask, shares >= 0.5)
 
 
 def test_another_grid_is_refused_or_interpolated(tmp_path):
@@ -90,8 +91,8 @@ def test_another_grid_is_refused_or_interpolated(tmp_path):
     half[:3, 3] -= half[:3, :3] @ [0.5, 0.5, 0.5]
     content = nifti(fractions, half)
     with pytest.raises(ImageDefect, match="another grid"):
-        nifti_mask(content, grid, form(threshold=0.5))
-    found = nifti_mask(content, grid, form(threshold=0.5, on_mismatch="resample"))
+        volume_mask(content, grid, form(threshold=0.5))
+    found = volume_mask(content, grid, form(threshold=0.5, on_mismatch="resample"))
     assert found.resampled
     # Trilinear by hand: every centre lies amid eight voxels, or beyond the border on one side.
     padded = np.pad(fractions, ((0, 1),) * 3)
@@ -101,7 +102,7 @@ def test_another_grid_is_refused_or_interpolated(tmp_path):
         expected[s, r, c] = corner.mean() >= 0.5
     assert np.array_equal(found.mask, expected)
     with pytest.raises(ImageDefect, match="beyond them"):
-        nifti_mask(nifti(np.ones((7, 8, 3), np.uint8), lps), grid, form())
+        volume_mask(nifti(np.ones((7, 8, 3), np.uint8), lps), grid, form())
 
 
 def test_what_is_no_mask_with_a_place_is_refused(tmp_path):
@@ -110,7 +111,7 @@ def test_what_is_no_mask_with_a_place_is_refused(tmp_path):
     content = nifti(np.ones((5, 6, 4), np.uint8), affine_of(images))
     for broken in (b"", b"text", content[:200], content[:-8], gzip.compress(content)[:-20]):
         with pytest.raises(ImageDefect):
-            nifti_mask(broken, grid, form())
+            volume_mask(broken, grid, form())
     nowhere = nibabel.Nifti1Image(np.ones((5, 6, 4), np.uint8), None)
     with pytest.raises(ImageDefect, match="does not say where"):
         read_nifti(nowhere.to_bytes())
@@ -127,5 +128,31 @@ def test_slices_that_are_missing_do_not_shift_the_others(tmp_path):
     mask = np.zeros((5, 6, 5), dtype=np.uint8)
     mask[[0, 1, 4], 2, 3] = 1
     mask[4, 0, 0] = 1
-    found = nifti_mask(nifti(mask.transpose(2, 1, 0), affine_of(images)), grid, form())
+    found = volume_mask(nifti(mask.transpose(2, 1, 0), affine_of(images)), grid, form())
     assert np.array_equal(found.mask, mask[[0, 1, 4]] > 0)
+
+
+def test_a_metaimage_is_read_by_its_places_too(tmp_path):
+    images = made.ct_series(slices=4, rows=6, columns=5, orientation=OBLIQUE)
+    grid = read_grid(made.save_all(tmp_path, images))
+    values = np.random.default_rng(7).integers(0, 3, (4, 6, 5)).astype(np.uint8)
+    lps = affine_of(images)
+    sizes = np.linalg.norm(lps[:3, :3], axis=0)
+    header = {
+        "ObjectType": "Image",
+        "NDims": 3,
+        "BinaryData": "True",
+        "BinaryDataByteOrderMSB": "False",
+        "CompressedData": "False",
+        "TransformMatrix": " ".join(map(repr, (lps[:3, :3] / sizes).T.ravel().tolist())),
+        "Offset": " ".join(map(repr, lps[:3, 3].tolist())),
+        "ElementSpacing": " ".join(map(repr, sizes.tolist())),
+        "DimSize": "5 6 4",
+        "ElementType": "MET_UCHAR",
+        "ElementDataFile": "LOCAL",
+    }
+    text = "".join(f"{name} = {value}\n" for name, value in header.items())
+    form_ = VolumeForm(form="metaimage", value=2)
+    found = volume_mask(text.encode() + values.tobytes(), grid, form_)
+    assert np.array_equal(found.mask, values == 2)
+    assert not found.resampled
