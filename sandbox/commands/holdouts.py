@@ -79,7 +79,8 @@ def ingest(
     ingest: after a new one, partition again.
 
     The reference standard is a table, or stands in objects beside the images: segmentations, structure sets, reports,
-    presentation states, key objects, NIfTI and MetaImage. holdout/REFERENCE.md has each form; for instance, without any table:
+    presentation states, key objects, NIfTI and MetaImage. holdout/REFERENCE.md has each form; for instance, without a
+    table:
 
     \b
       proctor: reference/1
