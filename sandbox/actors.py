@@ -16,6 +16,7 @@ from sandbox.evidence.entry import Role
 from sandbox.evidence.keys import KEY_SIZE, generate_signing_key, load_signing_key
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.separation import PROPOSED
+from sandbox.release.alone import releases_alone
 from sandbox.two_people import check_may_take_part, enter_act
 from sandbox.workspace import Workspace, checked_name, open_ledger
 
@@ -53,7 +54,7 @@ def revoke(workspace: Workspace, name: str) -> Actor:
         UsageError: there is no such actor, it is revoked already, or nobody would be left to add actors.
         ActorError: who acts may not revoke actors, or the policy wants a second person.
     """
-    with open_ledger(workspace) as ledger:
+    with releases_alone(workspace), open_ledger(workspace) as ledger:
         check_may_take_part(workspace, ledger, "actor-revoked")
         known = ledger.actors()
         if name not in known or known[name].revoked is not None:

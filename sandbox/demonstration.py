@@ -26,6 +26,7 @@ from sandbox.examination import examine_machine
 from sandbox.policy import load_policy
 from sandbox.protocol import load_protocol
 from sandbox.release import workflow
+from sandbox.release.selection import field_name
 from sandbox.workspace import Workspace, create, open_workspace, write_json
 
 Say = Callable[[str], None]
@@ -159,6 +160,8 @@ def _release(item: Plan, workspace: Workspace, finished: Evaluation, say: Say) -
     say(f"$ proctor release request {finished.id}")
     try:
         asked = workflow.request(workspace, finished.id)
+        for path, reason in workflow.withheld(workspace, asked.release):
+            say(f"withheld: {field_name(path)} ({reason})")
         for name in APPROVERS:
             acting = replace(workspace, actor=name)
             say(f"$ proctor release review {asked.release} --as {name}")

@@ -41,8 +41,9 @@ def request(
     The mechanism is the one that the protocol was registered with, or else the policy's default; a request may only
     ask for one that tells less.
 
-    Refused (exit code 3) when the budget cannot pay it, or when the audit finds that, with all that was told before,
-    some count behind the numbers could be told too exactly.
+    Fields that a rule, the comparison with earlier releases or the audit does not let out are left out and listed with
+    the reason. That a field is withheld is an answer, so it is paid for too; ask without it to save its bits. Refused
+    (exit code 3) when nothing is left, or the budget cannot pay.
     """
     from typing import get_args
 
@@ -53,7 +54,8 @@ def request(
     if mechanism is not None and mechanism not in get_args(Mechanism):
         raise UsageError(f"--mechanism must be one of {', '.join(get_args(Mechanism))}.")
     workspace = open_workspace(default_home())
-    _tell(workflow.request(workspace, evaluation, patterns=field, mechanism=mechanism))  # type: ignore[arg-type]
+    now = workflow.request(workspace, evaluation, patterns=field, mechanism=mechanism)  # type: ignore[arg-type]
+    _tell(now, workflow.withheld(workspace, now.release))
 
 
 @release_app.command("review")
@@ -290,7 +292,8 @@ def _data(now: object, *, counts: bool = False) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _tell(now: object) -> None:
+def _tell(now: object, withheld: list[tuple[str, str]] | None = None) -> None:
+    from sandbox.release.selection import field_name
     from sandbox.release.state import Standing
 
     assert isinstance(now, Standing)
@@ -301,9 +304,18 @@ def _tell(now: object) -> None:
         console.line(f"Bytes: {now.content}")
         for each in now.reviews:
             console.line(f"  {each.actor}: {each.decision} (ledger entry {each.entry})")
+        if withheld:
+            console.table(
+                ["withheld", "why"],
+                [(field_name(path), reason) for path, reason in withheld],
+                title="Not in it",
+            )
         if now.state == "requested":
             console.message(
                 f"Next, by another than {now.author}: proctor release review {now.release} --as NAME"
             )
 
-    console.result(_data(now), human)
+    data = _data(now)
+    if withheld is not None:
+        data["withheld"] = [{"path": path, "reason": reason} for path, reason in withheld]
+    console.result(data, human)

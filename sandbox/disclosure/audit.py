@@ -17,15 +17,15 @@ and a forged or outdated one shows nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sandbox.disclosure.cells import linked_bands
 from sandbox.disclosure.components import components
 from sandbox.disclosure.fields import Constraint
-from sandbox.disclosure.solutions import Search, SolutionBlock
+from sandbox.disclosure.solutions import Integers, Search, SolutionBlock
 
 _IDLE_ROUNDS = 2
 _SECONDS = 120.0
@@ -43,6 +43,7 @@ class AuditFinding:
         width: ``high - low``, 0 without a solution.
         exact: ``low`` and ``high`` are proven to be the smallest and the largest feasible value.
         refused: the width is below the policy's.
+        held_by: constraints that keep it narrow, when ``explain`` was asked for and it is refused.
     """
 
     cell: str
@@ -51,6 +52,7 @@ class AuditFinding:
     width: int
     exact: bool
     refused: bool
+    held_by: tuple[Constraint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,9 @@ def audit(
     *,
     protected: Sequence[str],
     minimum_width: int,
+    widths: Mapping[str, int] | None = None,
     exact: bool = False,
+    explain: bool = False,
     first_refusal: bool = False,
     known: Sequence[SolutionBlock] = (),
     seconds: float = _SECONDS,
@@ -93,7 +97,9 @@ def audit(
         protected: cells to protect: those of this release and of all earlier ones. Where two protocols cut a
             number into different bands, the elementary bands between their edges are protected as well.
         minimum_width: the policy's.
+        widths: cells that are protected with a width of their own.
         exact: prove the extremes instead of stopping at a sufficient width.
+        explain: find out which constraints hold a cell that is too narrow.
         first_refusal: end with the first cell that is too narrow.
         known: solutions of an earlier audit, each of which is checked before it counts.
         seconds: time for all cells together; what is not decided by then is refused.
@@ -105,69 +111,75 @@ def audit(
     named = (term.cell for found in constraints for term in found.terms)
     between_bands, elementary = linked_bands((*protected, *named))
     constraints += between_bands
-    protected = tuple(dict.fromkeys((*protected, *elementary)))
-    chosen, deadline = set(protected), time.monotonic() + seconds
+    needed = dict.fromkeys((*protected, *elementary), minimum_width) | dict(widths or {})
+    deadline = time.monotonic() + seconds
     found: dict[str, AuditFinding] = {}
     solutions = []
-    for names, own in components(constraints, protected):
-        wanted = [name for name in names if name in chosen]
+    for names, own in components(constraints, tuple(needed)):
+        wanted = {name: needed[name] for name in names if name in needed}
         if not wanted:
             continue
         search = Search(names, own, minimum_width, deadline)
         search.recall(known)
-        for finding in _findings(search, wanted, minimum_width, exact=exact):
+        for finding in _findings(search, wanted, exact=exact):
             found[finding.cell] = finding
             if first_refusal and finding.refused:
                 return Audit(findings=tuple(found.values()), solutions=())
+            if explain and finding.refused:
+                rows = search.relaxed(finding.cell).rows
+                found[finding.cell] = replace(finding, held_by=tuple(own[row] for row in rows))
         solutions.append(search.block())
-    return Audit(findings=tuple(found[name] for name in protected), solutions=tuple(solutions))
+    return Audit(findings=tuple(found[name] for name in needed), solutions=tuple(solutions))
 
 
-def _findings(search: Search, wanted: Sequence[str], minimum: int, *, exact: bool) -> Iterator[AuditFinding]:
-    """Decide on every wanted cell: together and near one solution, then alone and with proof."""
+def _findings(search: Search, wanted: Mapping[str, int], *, exact: bool) -> Iterator[AuditFinding]:
+    """Decide on every wanted cell, given its width: together and near one solution, then alone and with proof."""
     if exact:
-        for name in wanted:
+        for name, minimum in wanted.items():
             ends = [search.look_far(search.towards(name, sign)) for sign in (1.0, -1.0)]
             yield _finding(search, name, minimum, exact=all(ends))
         return
     if not search.solutions:
         search.look_far(np.zeros(len(search.names)))
-    if search.solutions:
-        _widen(search, wanted, minimum)
     positions = np.array([search.index[name] for name in wanted])
-    narrow = search.widths(positions) < minimum
-    for name, open_still in zip(wanted, narrow.tolist(), strict=True):
-        proven = open_still and bool(search.solutions) and _decide(search, name, minimum)
+    needed = np.array(list(wanted.values()))
+    if search.solutions:
+        _widen(search, positions, needed)
+    narrow = search.widths(positions) < needed
+    for (name, minimum), undecided in zip(wanted.items(), narrow.tolist(), strict=True):
+        proven = undecided and bool(search.solutions) and _decide(search, name, minimum)
         yield _finding(search, name, minimum, exact=proven)
 
 
-def _widen(search: Search, wanted: Sequence[str], minimum: int) -> None:
+def _widen(search: Search, positions: Integers, needed: Integers) -> None:
     """Draw all cells that are still narrow apart at once, in arbitrary directions, while that helps."""
     random = np.random.default_rng(0)
-    positions = np.array([search.index[name] for name in wanted])
-    idle = 0
+    first, idle = search.solutions[0], 0
     while idle < _IDLE_ROUNDS:
-        narrow = positions[search.widths(positions) < minimum]
+        open_still = search.widths(positions) < needed
+        narrow = positions[open_still]
         if not narrow.size:
             return
+        # What stands near 0 has room above only.
+        low = first[narrow] < needed[open_still]
         strength = random.uniform(0.5, 1.0, narrow.size)
         sign = random.choice((-1.0, 1.0), narrow.size)
-        # What stands near 0 has room above only.
-        sign[search.solutions[0][narrow] < minimum] = -1.0
-        for direction in (sign, np.where(search.solutions[0][narrow] < minimum, -1.0, -sign)):
+        for direction in (sign, -sign):
             weights = np.zeros(len(search.names))
-            weights[narrow] = strength * direction
+            weights[narrow] = strength * np.where(low, -1.0, direction)
             search.look_near(weights)
-        fewer = int(np.count_nonzero(search.widths(positions) < minimum)) < narrow.size
+        fewer = int(np.count_nonzero(search.widths(positions) < needed)) < narrow.size
         idle = 0 if fewer else idle + 1
 
 
 def _decide(search: Search, name: str, minimum: int) -> bool:
     """Find out about one cell for certain, until it is wide enough; True when both extremes are proven."""
     position = np.array([search.index[name]])
+    if search.relaxed(name).width < minimum:
+        return False
     for sign in (1.0, -1.0):
         search.look_near(search.towards(name, sign))
-    if search.widths(position)[0] >= minimum or search.at_most(name) < minimum:
+    if search.widths(position)[0] >= minimum:
         return False
     low = search.look_far(search.towards(name, 1.0))
     if search.widths(position)[0] >= minimum:

@@ -7,7 +7,7 @@ harmless releases is a fact about three patients. Such pairs are refused unless 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,38 +62,25 @@ def version_differences(
     return tuple(found)
 
 
-def call_differences(
-    released: Mapping[str, npt.ArrayLike],
-    new: npt.ArrayLike,
-    patients: Sequence[str] | npt.ArrayLike,
-    minimum: int,
-) -> tuple[Difference, ...]:
-    """Compare the calls of new predictions with those behind every earlier release.
+def differ_by_few(new: npt.ArrayLike, old: npt.ArrayLike, patients: npt.ArrayLike, minimum: int) -> bool:
+    """Whether calls of the same cases differ, in one direction, in some patients but in fewer than ``minimum``.
 
-    Two containers that differ in a few calls read those patients' labels off the difference of their counts.
+    Two containers that differ in a few calls read those patients' labels off the difference of their counts. The
+    answer rests on calls alone, so that whatever is withheld because of it tells nothing of a label.
 
     Args:
-        released: name to calls at one threshold, True for positive, case by case in one order.
-        new: calls of the new predictions, same cases, same order.
+        new, old: a whole number for each case that rises with the call: -1 failed, 0 negative, 1 positive.
         patients: patient of each case.
-        minimum: fewest patients by which they may differ, in each direction, unless by none.
+        minimum: fewest patients, in each direction, unless none.
 
     Raises:
         DisclosureError: the lengths differ.
     """
-    who = np.asarray(patients)
-    calls = np.asarray(new, dtype=bool)
-    found = []
-    for name, earlier in released.items():
-        old = np.asarray(earlier, dtype=bool)
-        if not old.shape == calls.shape == who.shape:
-            raise DisclosureError(
-                f"the calls of {name} are not those of the same cases; compare one version's"
-            )
-        more = np.unique(who[calls & ~old]).size
-        fewer = np.unique(who[old & ~calls]).size
-        found.append(_difference(name, int(more), int(fewer), minimum))
-    return tuple(found)
+    who, now, before = np.asarray(patients), np.asarray(new), np.asarray(old)
+    if not now.shape == before.shape == who.shape:
+        raise DisclosureError("calls of different cases cannot be compared; compare one version's")
+    counts = (np.unique(who[now > before]).size, np.unique(who[now < before]).size)
+    return any(0 < count < minimum for count in counts)
 
 
 def _difference(against: str, more: int, fewer: int, minimum: int) -> Difference:

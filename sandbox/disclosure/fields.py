@@ -21,6 +21,8 @@ RuleName = Literal[
     "secondary",
     "rounding",
     "interval",
+    "difference",
+    "audit",
 ]
 
 

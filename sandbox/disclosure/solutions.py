@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 _EXACT_BELOW = 2.0**53
 _TOLERANCE = 1e-6
 _NEAR_WIDTHS = 3
-_NEAR_GAP = 0.1
+_NEAR_GAP = 0.3
 _INFEASIBLE = 2
 
 
@@ -32,6 +32,17 @@ class SolutionBlock:
 
     cells: tuple[str, ...]
     values: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relaxed:
+    """A bound of a cell's width, infinite when out of time, and positions of the constraints that cause it.
+
+    A constraint causes it when its price in the linear programme's optimum is not 0: without it the range is wider.
+    """
+
+    width: float
+    rows: tuple[int, ...]
 
 
 class Search:
@@ -59,6 +70,15 @@ class Search:
         self.matrix = _matrix(constraints, self.index)
         self.lower = np.array([-np.inf if found.low is None else found.low for found in constraints])
         self.upper = np.array([np.inf if found.high is None else found.high for found in constraints])
+        self._below, self._above = (
+            np.flatnonzero(np.isfinite(self.upper)),
+            np.flatnonzero(np.isfinite(self.lower)),
+        )
+        self._inequalities = {
+            "A_ub": sparse.vstack([self.matrix[self._below], -self.matrix[self._above]], format="csr"),
+            "b_ub": np.concatenate([self.upper[self._below], -self.lower[self._above]]),
+        }
+        self._relaxed: dict[str, Relaxed] = {}
         self.solutions: list[Integers] = []
         self.least: Integers = np.full(len(names), np.iinfo(np.int64).max)
         self.most: Integers = np.full(len(names), -1)
@@ -66,12 +86,14 @@ class Search:
     def recall(self, blocks: Iterable[SolutionBlock]) -> None:
         """Take solutions found earlier; what is none of these constraints' solutions is passed over."""
         for block in blocks:
-            if block.cells != self.names:
+            place = {cell: position for position, cell in enumerate(block.cells)}
+            if not place.keys() >= self.index.keys():
                 continue
+            chosen = [place[name] for name in self.names]
             for values in block.values:
                 # Numbers beyond the search's own limit could overflow into a sum that seems to hold.
-                if len(values) == len(self.names) and all(0 <= each <= self.ceiling for each in values):
-                    self._accept(np.array(values, dtype=np.int64))
+                if len(values) == len(place) and all(0 <= each <= self.ceiling for each in values):
+                    self._accept(np.array(values, dtype=np.int64)[chosen])
 
     def look_far(self, weights: Floats) -> bool:
         """Look for the solution of least weight; True when it is proven to be the least.
@@ -102,15 +124,33 @@ class Search:
         if result is not None and result.x is not None:
             self._accept(np.rint(result.x).astype(np.int64))
 
-    def at_most(self, cell: str) -> float:
-        """An upper bound of the width of a cell's range: its range in fractions. Infinite when out of time."""
+    def relaxed(self, cell: str) -> Relaxed:
+        """The range of a cell in fractions, which holds its range in whole numbers, and what bounds it."""
+        if cell in self._relaxed:
+            return self._relaxed[cell]
+        rows: dict[int, None] = {}
         ends = []
         for sign in (1.0, -1.0):
-            result = self._solve(self.towards(cell, sign), optimize.Bounds(0, self.ceiling), whole=False)
-            if result is None or result.status != 0:
-                return np.inf
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                return Relaxed(width=np.inf, rows=())
+            result = optimize.linprog(
+                self.towards(cell, sign),
+                **self._inequalities,
+                bounds=(0, self.ceiling),
+                method="highs",
+                options={"time_limit": left},
+            )
+            if result.status != 0:
+                return Relaxed(width=np.inf, rows=())
             ends.append(sign * result.fun)
-        return float(np.floor(ends[1] + _TOLERANCE) - np.ceil(ends[0] - _TOLERANCE))
+            below = len(self._below)
+            for owners, prices in ((self._below, result.ineqlin.marginals[:below]),
+                                   (self._above, result.ineqlin.marginals[below:])):  # fmt: skip
+                rows |= dict.fromkeys(owners[np.abs(prices) > _TOLERANCE].tolist())
+        width = np.floor(ends[1] + _TOLERANCE) - np.ceil(ends[0] - _TOLERANCE)
+        self._relaxed[cell] = Relaxed(width=float(width), rows=tuple(rows))
+        return self._relaxed[cell]
 
     def towards(self, cell: str, sign: float) -> Floats:
         """Weights that seek the smallest (1) or the largest (-1) value of one cell."""

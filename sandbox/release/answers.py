@@ -1,7 +1,7 @@
 """How a hold-out answers: by which mechanism, and with which fields.
 
-Every mechanism answers from the numbers that the rules would let out. What the audit holds against the cells is
-therefore always the numbers behind an answer, which tell at least as much as the answer does.
+Every mechanism answers from the numbers that the rules and the audit would let out: those behind an answer tell at
+least as much as the answer does.
 
 The ladder and Thresholdout remember what they said (:mod:`sandbox.release.memory`). Answer and new state are kept in
 one step and an evaluation is answered once: whoever asks again hears the same, and cannot average the noise away.
@@ -24,7 +24,7 @@ from sandbox.errors import ReleaseError, ReleaseRefusedError
 from sandbox.policy import Policy
 from sandbox.release.claims import Claims, StatedClaim
 from sandbox.release.memory import Memory
-from sandbox.release.selection import Selection, selection
+from sandbox.release.selection import Selection, field_name, selection
 from sandbox.results import Results
 from sandbox.reuse.bits import cost
 from sandbox.reuse.chosen import Chosen
@@ -76,33 +76,35 @@ class Question:
     selection: Selection
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """Fields that would leave, and what the rules and the audit have to say of the numbers behind them."""
-
-    fields: tuple[ReleasedField, ...]
-    screened: Screened
-
-
-def answer(question: Question, mechanism: Mechanism) -> Answer:
-    """Answer by ``mechanism``, which is the protocol's or one that tells less.
+def numbers_behind(question: Question, mechanism: Mechanism) -> Screened:
+    """The numbers that an answer by ``mechanism``, the protocol's or one that tells less, rests on, after the rules.
 
     Raises:
-        ReleaseRefusedError: the mechanism needs claims that were not registered or a value that is withheld, no field
-            was asked for, or another mechanism than the protocol's would cost more.
+        ReleaseRefusedError: the mechanism needs claims that were not registered or an operating point, or another
+            mechanism than the protocol's would cost more.
     """
     _check_cheaper(question, mechanism)
-    if mechanism == "full":
-        screened = _screened(question, question.selection)
-        if not screened.fields:
-            raise ReleaseRefusedError(
-                f"Nothing would leave: no field of {question.evaluation} fits these patterns. A field is named like "
-                "verdict, acceptance/<criterion>, all/auroc/value or <operating point>/all/sensitivity/low."
-            )
-        return Answer(fields=screened.fields, screened=screened)
+    chosen = question.selection
     if mechanism == "claim":
-        return _claim(question)
-    return _ladder(question) if mechanism == "ladder" else _thresholdout(question)
+        chosen = frozenset(_path(question, claim) for claim in _claims(question)).__contains__
+    elif mechanism == "ladder":
+        chosen = _ladder_paths(question).__contains__
+    elif mechanism == "thresholdout":
+        chosen = frozenset([_path(question, _declared(question))]).__contains__
+    return _screened(question, chosen)
+
+
+def answer(question: Question, mechanism: Mechanism, screened: Screened) -> tuple[ReleasedField, ...]:
+    """Answer by ``mechanism`` from the numbers behind it that were found safe; gives the fields that would leave.
+
+    Raises:
+        ReleaseRefusedError: the mechanism needs a value that is withheld, or nothing that was asked for would leave.
+    """
+    if mechanism == "full":
+        return _full(question, screened)
+    if mechanism == "claim":
+        return _claim(question, screened)
+    return _ladder(question, screened) if mechanism == "ladder" else _thresholdout(question, screened)
 
 
 def _check_cheaper(question: Question, mechanism: Mechanism) -> None:
@@ -133,18 +135,34 @@ def _screened(question: Question, selection: Selection) -> Screened:
     return screen(question.results, question.policy.disclosure, scope=question.scope, selection=selection)
 
 
-def _claim(question: Question) -> Answer:
+def _full(question: Question, screened: Screened) -> tuple[ReleasedField, ...]:
+    if not screened.fields:
+        raise ReleaseRefusedError(
+            f"Nothing would leave: no field of {question.evaluation} fits these patterns. A field is named like "
+            "verdict, acceptance/<criterion>, all/auroc/value or <operating point>/all/sensitivity/low."
+        )
+    if not screened.released:
+        reasons = (f"\n  {field_name(each.field)}: {each.sentence}" for each in screened.verdicts)
+        raise ReleaseRefusedError(
+            f"Nothing would leave: every field that was asked for is withheld.{''.join(reasons)}"
+        )
+    return screened.fields
+
+
+def _claims(question: Question) -> tuple[StatedClaim, ...]:
     claims = _needed(question, "claim").claims
     if not claims:
         raise ReleaseRefusedError("The registered file declares a value but makes no claim.")
-    paths = {claim.name: _path(question, claim) for claim in claims}
-    screened = _screened(question, frozenset(paths.values()).__contains__)
+    return claims
+
+
+def _claim(question: Question, screened: Screened) -> tuple[ReleasedField, ...]:
     values = {field.path: field.value for field in screened.fields}
     answers = []
-    for claim in claims:
-        text = values.get(paths[claim.name])
+    for claim in _claims(question):
+        text = values.get(_path(question, claim))
         answers.append((claim.claim, answer_claim(claim.claim, None if text is None else float(text))))
-    return Answer(fields=claim_fields(_head(question), answers), screened=screened)
+    return claim_fields(_head(question), answers)
 
 
 def _path(question: Question, claim: StatedClaim) -> str:
@@ -156,10 +174,18 @@ def _head(question: Question) -> str:
     return f"{question.scope}/{protocol_mark(question.results.protocol_digest)}"
 
 
-def _ladder(question: Question) -> Answer:
+def _ladder_paths(question: Question) -> frozenset[str]:
     point = _first_point(question.results)
-    paths = {f"{_head(question)}/{point}/{ALL}/{metric}/value" for metric in ("sensitivity", "specificity")}
-    screened = _screened(question, paths.__contains__)
+    return frozenset(
+        f"{_head(question)}/{point}/{ALL}/{metric}/value" for metric in ("sensitivity", "specificity")
+    )
+
+
+def _ladder(question: Question, screened: Screened) -> tuple[ReleasedField, ...]:
+    for each in screened.verdicts:
+        # The ladder counts cases itself, so that small cells are its own matter; what was told before is not.
+        if each.rule in ("difference", "audit"):
+            raise ReleaseRefusedError(f"The ladder may not answer here. {each.sentence}")
     remembered = question.memory.recall("ladder")
     if question.evaluation not in remembered["answers"]:
         state = ladder_state(remembered["state"]) if remembered["state"] else LadderState()
@@ -175,21 +201,24 @@ def _ladder(question: Question) -> Answer:
         _remember(question, "ladder", remembered, state, asdict(found))
     told = LadderAnswer(**remembered["answers"][question.evaluation])
     grid = question.chosen.ladder.fixed or Fraction(1, question.results.analysis().n)
-    return Answer(fields=(ladder_field(_head(question), _ERROR_RATE, told, grid),), screened=screened)
+    return (ladder_field(_head(question), _ERROR_RATE, told, grid),)
 
 
-def _thresholdout(question: Question) -> Answer:
+def _declared(question: Question) -> StatedClaim:
     declared = _needed(question, "thresholdout").declared
     if declared is None:
         raise ReleaseRefusedError("Thresholdout needs a value under `declared` in the registered claims.")
-    stated = StatedClaim(
+    return StatedClaim(
         name="declared",
         metric=declared.metric,
         operating_point=declared.operating_point,
         at_least=declared.value,
     )
-    path = _path(question, stated)
-    screened = _screened(question, {path}.__contains__)
+
+
+def _thresholdout(question: Question, screened: Screened) -> tuple[ReleasedField, ...]:
+    declared = _declared(question)
+    path = _path(question, declared)
     value = next((field.value for field in screened.fields if field.path == path), None)
     if value is None:
         raise ReleaseRefusedError(
@@ -205,12 +234,11 @@ def _thresholdout(question: Question) -> Answer:
         )
         state = replace(state, budget_left=max(0, settings.budget - given))
         state, found = thresholdout(
-            state, holdout_value=float(value), declared=float(declared.value), settings=settings
+            state, holdout_value=float(value), declared=declared.claim.limit, settings=settings
         )
         _remember(question, "thresholdout", remembered, state, asdict(found))
     told = ThresholdoutAnswer(**remembered["answers"][question.evaluation])
-    field = thresholdout_field(_head(question), declared.metric, told, settings.grid)
-    return Answer(fields=(field,), screened=screened)
+    return (thresholdout_field(_head(question), declared.metric, told, settings.grid),)
 
 
 def _needed(question: Question, mechanism: str) -> Claims:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import fcntl
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +16,8 @@ from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
 from sandbox.policy import load_policy
 from sandbox.protocols import find as find_protocol
+from sandbox.release.alone import releases_alone
+from sandbox.release.certificate import write_certificate
 from sandbox.release.content import DOCUMENT, PAGE, Content, content_digest
 from sandbox.release.draft import Draft, make_draft, read_request
 from sandbox.release.issued import TOLD, issued, issued_folder
@@ -60,7 +60,7 @@ def request(
         ReleaseRefusedError: a rule, the audit or the budget says no.
         UsageError: there is no such finished evaluation.
     """
-    with _alone(workspace), open_ledger(workspace) as ledger:
+    with releases_alone(workspace), open_ledger(workspace) as ledger:
         ledger.require("release-requested")
         item = evaluations.find(workspace, identifier)
         policy = govern(workspace, ledger)
@@ -72,10 +72,10 @@ def request(
         if draft.cost == 0 and ledger.find(kind="release-issued", release=release):
             # Told already, to the last field: a second telling needs no second review.
             return _standing(workspace, ledger, release)
-        draft.refuse_if_disclosive()
         folder = workspace.release(release)
         folder.mkdir(parents=True, exist_ok=True)
         write_durable(folder / "request.json", draft.request)
+        write_certificate(folder, draft.certificate)
         for name, data in draft.content.files.items():
             write_durable(folder / name, data)
         subject = {"release": release, "evaluation": item.id, "content": draft.content.digest}
@@ -93,7 +93,7 @@ def review(workspace: Workspace, identifier: str) -> Sheet:
         ReleaseRefusedError: the bytes in the folder are not the ones that were requested, or could not be issued any
             more.
     """
-    with _alone(workspace), open_ledger(workspace) as ledger:
+    with releases_alone(workspace), open_ledger(workspace) as ledger:
         release = _find(ledger, identifier)
         ledger.require("release-viewed")
         now = _standing(workspace, ledger, release)
@@ -115,7 +115,7 @@ def decide(workspace: Workspace, identifier: str, decision: Decision) -> Standin
         ReleaseRefusedError: the actor asked for this release, has not read these bytes, or they changed.
         ActorError: the actor is no approver.
     """
-    with _alone(workspace), open_ledger(workspace) as ledger:
+    with releases_alone(workspace), open_ledger(workspace) as ledger:
         release = _find(ledger, identifier)
         ledger.require("release-reviewed")
         now = _standing(workspace, ledger, release)
@@ -152,7 +152,7 @@ def issue(workspace: Workspace, identifier: str, destination: Path | None = None
     Raises:
         ReleaseRefusedError: it is not approved, or what was told since makes it cost or tell too much.
     """
-    with _alone(workspace), open_ledger(workspace) as ledger:
+    with releases_alone(workspace), open_ledger(workspace) as ledger:
         release = _find(ledger, identifier)
         ledger.require("release-issued")
         now = _standing(workspace, ledger, release)
@@ -164,7 +164,6 @@ def issue(workspace: Workspace, identifier: str, destination: Path | None = None
             govern(workspace, ledger)
             draft = _again(workspace, ledger, release)
             _still_holds(draft, now)
-            draft.refuse_if_disclosive()
             folder.mkdir(exist_ok=True)
             for name, data in draft.content.files.items():
                 write_durable(folder / name, data)
@@ -205,6 +204,12 @@ def releases(workspace: Workspace) -> list[Standing]:
         note_once_a_day(workspace, ledger, SEEN, {"what": "releases"})
         found = [_standing(workspace, ledger, each) for each in _requested(ledger)]
     return sorted(found, key=lambda each: (each.requested, each.release))
+
+
+def withheld(workspace: Workspace, release: str) -> list[tuple[str, str]]:
+    """What was asked for and would not leave: each field's path and the reason, in words that name no count."""
+    document = json.loads(_read(workspace.release(release))[DOCUMENT])
+    return [(each["path"], each["reason"]) for each in document["withheld"]]
 
 
 def show(workspace: Workspace, identifier: str) -> Standing:
@@ -349,16 +354,3 @@ def _copy(files: Mapping[str, bytes], destination: Path) -> None:
         building.rename(destination)
     except FileNotFoundError as error:
         raise UsageError(f"{destination.parent} is not a folder. Make it first.") from error
-
-
-@contextmanager
-def _alone(workspace: Workspace) -> Iterator[None]:
-    """Hold all releases: two at once could each be payable and together not."""
-    folder = workspace.home / "releases"
-    folder.mkdir(exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

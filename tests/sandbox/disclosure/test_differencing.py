@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sandbox.disclosure.differencing import call_differences, version_differences
+from sandbox.disclosure.differencing import differ_by_few, version_differences
 from sandbox.disclosure.errors import DisclosureError
 
 OLD = {f"p{index}": "digest" for index in range(100)}
@@ -39,14 +39,17 @@ def test_every_earlier_version_is_compared():
     ]
 
 
-def test_calls_that_differ_in_a_few_patients_are_refused_however_many_images_they_have():
+def test_calls_that_differ_in_a_few_patients_count_patients_and_not_images():
     patients = np.repeat([f"p{index}" for index in range(100)], 5)
-    calls = np.arange(500) < 200
-    few, many = calls.copy(), calls.copy()
-    few[200:225] = True
-    many[200:250] = True
-    found = call_differences({"same": calls, "few": few, "many": many}, calls, patients, minimum=10)
-    assert [item.refused for item in found] == [False, True, False]
-    assert (found[1].more, found[1].fewer) == (0, 5)
-    with pytest.raises(DisclosureError, match="same cases"):
-        call_differences({"short": calls[:10]}, calls, patients, minimum=10)
+    calls = (np.arange(500) < 200).astype(int)
+    few, many, failed = calls.copy(), calls.copy(), calls.copy()
+    few[200:225] = 1
+    many[200:250] = 1
+    failed[450:455] = -1
+    told = [differ_by_few(new, calls, patients, minimum=10) for new in (calls, few, many, failed)]
+    assert told == [False, True, False, True]
+    # Many come and a few go: the few are alone in their direction.
+    many[:5] = 0
+    assert differ_by_few(many, calls, patients, minimum=10)
+    with pytest.raises(DisclosureError, match="different cases"):
+        differ_by_few(calls[:10], calls, patients, minimum=10)

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import yaml
 
 from sandbox import actors, protocols
 from sandbox.canonical import digest, digest_bytes
 from sandbox.commands.main import main
 from sandbox.identity import Identity
+from sandbox.release import workflow
 from sandbox.results import to_json
 from sandbox.scoring.score import StepCounts, score
 from sandbox.workspace import Workspace, create, entry, open_ledger, write_json
@@ -114,12 +116,7 @@ def evaluate(
 
 def release(workspace: Workspace, evaluation: str, **asked: object) -> str:
     """Take a release through all its steps and give its id."""
-    from sandbox.release import workflow
-
-    identifier = workflow.request(workspace, evaluation, **asked).release  # type: ignore[arg-type]
-    for name in ("ada", "bea"):
-        workflow.review(acting(workspace, name), identifier)
-        workflow.decide(acting(workspace, name), identifier, "approve")
+    identifier = approved(workspace, evaluation, **asked)
     workflow.issue(workspace, identifier)
     return identifier
 
@@ -130,3 +127,36 @@ def command(capsys, *arguments: str) -> tuple[int, dict, str]:
     code = main([*arguments, "--json"])
     told = capsys.readouterr()
     return code, json.loads(told.out) if told.out else {}, told.err
+
+
+def change_policy(workspace: Workspace, **parts: dict) -> None:
+    """Change keys of parts of the policy."""
+    policy = yaml.safe_load(workspace.policy_path.read_text())
+    for name, values in parts.items():
+        policy[name] = {**policy.get(name, {}), **values}
+    workspace.policy_path.write_text(yaml.safe_dump(policy))
+
+
+def entries(workspace: Workspace, kind: str) -> list:
+    """Ledger entries of one kind."""
+    with open_ledger(workspace) as ledger:
+        return ledger.find(kind=kind)
+
+
+def document(workspace: Workspace, identifier: str) -> dict:
+    """The document of a release as requested."""
+    return json.loads((workspace.release(identifier) / "release.json").read_bytes())
+
+
+def approved(workspace: Workspace, evaluation: str, **asked: object) -> str:
+    """Take a release to its approval by both approvers and give its id."""
+    identifier = workflow.request(workspace, evaluation, **asked).release  # type: ignore[arg-type]
+    for name in ("ada", "bea"):
+        workflow.review(acting(workspace, name), identifier)
+        workflow.decide(acting(workspace, name), identifier, "approve")
+    return identifier
+
+
+def document_evaluation(workspace: Workspace, identifier: str) -> str:
+    """The evaluation that a release is of."""
+    return json.loads((workspace.release(identifier) / "request.json").read_bytes())["evaluation"]
