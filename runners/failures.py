@@ -70,7 +70,7 @@ _SENTENCES = {
     FailureCode.GARBAGE: "The answer was not of the agreed form: one JSON object on one line, or the declared file.",
     FailureCode.WRONG_CASE: "The answer named a case other than the one asked.",
     FailureCode.OUT_OF_RANGE: "The answer held a value outside the range that the protocol declares.",
-    FailureCode.FLOOD: "The container wrote far more output than an answer needs.",
+    FailureCode.FLOOD: "The container wrote far more output than an answer needs, or a line longer than one may be.",
     FailureCode.REFUSED: "The container declined to answer the case.",
     FailureCode.OUTPUT_MISSING: "The container ended without an error, but its output has no answer to the case.",
     FailureCode.OUTPUT_REFUSED: (

@@ -133,6 +133,11 @@ class MaskOutput(_Part):
         return ()
 
     @property
+    def line_bytes(self) -> int:
+        """Bytes that one line with such an answer may take."""
+        return 1024 + 12 * self.runs
+
+    @property
     def request(self) -> dict[str, dict[str, int | str]]:
         """The part of the task that tells a container, and the reader of its answers, what is asked."""
         mismatch = {} if self.on_mismatch == "refuse" else {"on_mismatch": self.on_mismatch}
@@ -159,6 +164,11 @@ class FindingsOutput(_Part):
     def score(self) -> Number:
         """The score of each finding."""
         return Number(name=SCORE, minimum=self.minimum, maximum=self.maximum, levels=self.levels)
+
+    @property
+    def line_bytes(self) -> int:
+        """Bytes that one line with such an answer may take."""
+        return 1024 + 128 * self.most
 
     @property
     def request(self) -> dict[str, dict[str, float]]:

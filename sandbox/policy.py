@@ -220,12 +220,17 @@ class Policy(_Part):
         )
 
     def container_limits(self, protocol: Protocol | None = None) -> Limits:
-        """Return the limits of a container; a protocol may lower its clocks, never raise them."""
+        """Return the limits of a container; a protocol may lower its clocks, never raise them.
+
+        A line may be as long as the masks or findings that the protocol asks for, if that is longer than the policy's.
+        """
         limits = self.limits
-        per_case, per_run = limits.seconds_per_case, limits.seconds_per_run
+        per_case, per_run, answer = limits.seconds_per_case, limits.seconds_per_run, limits.answer
         if protocol is not None:
             per_case = min(per_case, protocol.limits.seconds_per_case)
             per_run = min(per_run, protocol.limits.seconds_per_run)
+            listed = protocol.output.mask or protocol.output.findings
+            answer = max(answer, listed.line_bytes) if listed is not None else answer
         return Limits(
             memory_bytes=limits.memory,
             cpus=limits.cpus,
@@ -241,7 +246,7 @@ class Policy(_Part):
             seconds_per_case=per_case,
             seconds_per_run=per_run,
             seconds_to_stop=limits.seconds_to_stop,
-            answer_bytes=limits.answer,
+            answer_bytes=answer,
             stray_bytes=limits.stray,
             log_tail_bytes=limits.log_tail,
             starts_in_a_row=limits.starts_in_a_row,

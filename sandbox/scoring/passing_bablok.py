@@ -76,9 +76,12 @@ def passing_bablok(reference: Floats, value: Floats, level: float) -> Line:
 def ranked_slopes(reference: Floats, value: Floats, ranks: Sequence[int], slopes: int) -> list[float]:
     """The sizes of slopes at the given ranks (from 1) among those of all pairs, ``slopes`` in number.
 
-    A sample of pairs tells where a rank is to be looked for; one walk over all pairs counts what lies below and keeps
-    what lies there, equal ones once, and only a sample that misled makes another walk.
+    Few are sorted. Of many, a sample of pairs tells where a rank is to be looked for; one walk over all pairs counts
+    what lies below and keeps what lies there, equal ones once, and only a sample that misled makes another walk.
     """
+    if slopes <= _BLOCK:
+        whole = np.sort(np.concatenate(list(_sizes(reference, value))))
+        return [float(whole[rank - 1]) for rank in ranks]
     sample = _sampled(reference, value)
     found: dict[int, float] = {}
     spread = 4 / math.sqrt(sample.size)

@@ -26,6 +26,7 @@ from sandbox.scoring.mrmc.obuchowski_rockette import analyse
 from sandbox.scoring.readers.agreement import kappa_of_table
 from sandbox.scoring.readers.intraclass import intraclass_correlation
 from sandbox.scoring.readers.verification import begg_greenes
+from tests.coverage.tasks import ROWS
 
 Random = np.random.Generator
 Held = Callable[[Random], bool]
@@ -168,7 +169,7 @@ def random_effects(random: Random, groups: int) -> bool:
     return found.hartung_knapp[0] <= 0 <= found.hartung_knapp[1]
 
 
-def designs(method: str, text: str, held: Callable[..., bool], *settings: tuple[float, ...]) -> list[Design]:
+def designs(method: str, text: str, held: Callable[..., bool], *settings: tuple) -> list[Design]:
     """One row for each setting, whose numbers are both the text's and the drawing's."""
     return [
         Design(method, text.format(*each), lambda random, each=each: held(random, *each)) for each in settings
@@ -200,6 +201,7 @@ DESIGNS = (
         (300, 0.3), (1000, 0.1)),
     *designs("Mantel-Haenszel odds ratio", "{} strata of 2 x {}", mantel_haenszel, (4, 40), (40, 4)),
     *designs("random effects, Hartung-Knapp", "{} groups", random_effects, (4,), (10,)),
+    *(design for method, text, held, settings in ROWS for design in designs(method, text, held, *settings)),
 )  # fmt: skip
 PROPORTIONS = ((20, 0.95), (50, 0.95), (100, 0.95), (50, 0.98), (200, 0.98), (30, 0.8))
 

@@ -1,6 +1,7 @@
 """The policy: the shipped default, its mistakes, and what it turns into for the runners."""
 
 import hashlib
+import json
 from datetime import date
 from pathlib import Path
 
@@ -36,6 +37,26 @@ def test_a_protocol_may_lower_the_clocks_only(tmp_path):
     assert policy.container_limits(greedy).seconds_per_case == 20
     assert policy.container_limits(greedy).seconds_per_run == 100
     assert policy.container_limits().memory_bytes == 4 * 2**30
+
+
+def test_a_line_is_as_long_as_the_masks_or_findings_that_a_protocol_asks_for():
+    def plan(kind, output, **more):
+        task = {"kind": kind, "target": "x", "unit": "image"}
+        return Protocol(proctor="protocol/1", name="p", title="p", task=task, output=output, **more)
+
+    policy, length = Policy(proctor="policy/1", name="default"), 64 * 1024
+    assert policy.container_limits(plan("binary", {})).answer_bytes == length
+    assert policy.container_limits(plan("segmentation", {"mask": {"runs": 100}})).answer_bytes == length
+    runs = [10**9] * 100_000
+    answer = json.dumps(
+        {"case": "c" * 64, "answer": {"mask": {"shape": [65535, 65535, 65535], "runs": runs}}}
+    )
+    asked = plan("segmentation", {"mask": {"runs": len(runs)}})
+    assert length < len(answer) <= policy.container_limits(asked).answer_bytes < 1.2 * len(answer)
+    found = {"boxes": [0.1234567890123456] * 4 * 2000, "scores": [0.1234567890123456] * 2000}
+    answer = json.dumps({"case": "c" * 64, "answer": {"findings": found}})
+    asked = plan("detection", {"findings": {"most": 2000}})
+    assert length < len(answer) <= policy.container_limits(asked).answer_bytes
 
 
 def test_own_list_of_system_calls_unless_another_is_named(tmp_path):
