@@ -48,7 +48,7 @@ _LEFT_OUT = (
     "usr/lib/aarch64-linux-gnu/perl",
 )
 _MOUNTPOINTS = ("dev", "proc", "sys", "run", "tmp", "input")
-_RECIPE = 1
+_RECIPE = 2
 
 Progress = Callable[[int, int | None], None]
 
@@ -120,5 +120,6 @@ def _pack(root: Path, archive: tarfile.TarFile) -> None:
         archive.add(child, arcname=child.name, filter=keep)
     for name in _MOUNTPOINTS:
         entry = tarfile.TarInfo(name)
-        entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+        # Podman gives the tmpfs over /tmp the mode that the image's own folder has.
+        entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
         archive.addfile(entry)

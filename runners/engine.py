@@ -258,10 +258,18 @@ class Engine:
         return str(made["Id"])
 
     def attach(self, container: str) -> Attachment:
-        """Attach to standard input, output and error; do it before the start, so that nothing is missed."""
+        """Attach to standard input, output and error; do it before the start, so that nothing is missed.
+
+        Raises:
+            StartRefused: as for the start; Podman makes a container ready when it is attached to.
+            EngineBroken: the engine itself failed.
+        """
         parameters = {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
-        with _translated("attach to a container"):
-            raw: Any = self._api.attach_socket(container, params=parameters)
+        try:
+            with _translated("attach to a container"):
+                raw: Any = self._api.attach_socket(container, params=parameters)
+        except _Conflict as error:
+            raise StartRefused from error
         # Plain connections come wrapped in a file object, encrypted ones do not.
         stream: socket.socket = getattr(raw, "_sock", raw)
         return Attachment(stream, keep=raw)
@@ -306,8 +314,13 @@ class Engine:
 
     def kill(self, container: str) -> None:
         """Kill every process of the container; no grace, because a hostile one would use it."""
-        with contextlib.suppress(_NotFound, _Conflict), _translated("kill a container"):
-            self._api.kill(container)
+        try:
+            with contextlib.suppress(_NotFound, _Conflict), _translated("kill a container"):
+                self._api.kill(container)
+        except EngineBroken:
+            # Podman fails to kill what has ended.
+            if self.state(container).running:
+                raise
 
     def remove(self, container: str) -> None:
         """Kill and remove the container with its volumes, if it is there."""

@@ -210,9 +210,9 @@ def _run(
 
 def _output(engine: Engine, container: str) -> bytes:
     deadline = time.monotonic() + _SECONDS
-    stream = engine.attach(container)
-    output = bytearray()
+    stream, output = None, bytearray()
     try:
+        stream = engine.attach(container)
         engine.start(container)
         while len(output) < _REPORT_BYTES and (piece := stream.read(deadline)) is not None:
             if piece[0] == STDOUT:
@@ -222,5 +222,6 @@ def _output(engine: Engine, container: str) -> bytes:
     except TimeoutError as error:
         raise EngineBroken("The probe did not end in time. Read the engine's log.") from error
     finally:
-        stream.close()
+        if stream is not None:
+            stream.close()
     return bytes(output)

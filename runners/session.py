@@ -138,8 +138,8 @@ class Session:
         # Known by name before it exists: an interrupt during creation must not orphan it.
         self._container = name
         self._container = self._engine.create(config, name)
-        self._stream = self._engine.attach(self._container)
         try:
+            self._stream = self._engine.attach(self._container)
             self._engine.start(self._container)
         except StartRefused:
             raise CaseFailed(

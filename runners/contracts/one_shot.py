@@ -37,7 +37,10 @@ class OneShot:
             EngineBroken: the engine failed.
         """
         deadline = time.monotonic() + seconds
-        stream = self.engine.attach(self.name)
+        try:
+            stream = self.engine.attach(self.name)
+        except StartRefused:
+            raise CaseFailed(FailureCode.NOT_STARTED, "the image's program could not be run") from None
         log = bytearray()
         written = 0
         try:

@@ -52,17 +52,19 @@ class Server:
             EngineBroken: the engine failed.
         """
         identity = self._engine.create(config, self.name)
-        stream = self._engine.attach(identity)
+        stream = None
         try:
+            stream = self._engine.attach(identity)
             self._engine.start(identity)
         except StartRefused:
-            stream.close()
+            if stream is not None:
+                stream.close()
             raise CaseFailed(FailureCode.NOT_STARTED, "the image's program could not be run") from None
         stream.end_input()
         self._output = _Drained(stream, self._limits)
         helper = _helper_config(helper_image, identity, posture, self._limits, session)
-        self._helper = self._engine.attach(self._engine.create(helper, self._helper_name))
         try:
+            self._helper = self._engine.attach(self._engine.create(helper, self._helper_name))
             self._engine.start(self._helper_name)
         except StartRefused:
             # A server that ended at once takes its namespace along.

@@ -6,18 +6,20 @@ Source: grand-challenge.org, ``components`` (paths by kind; ``inputs.json``, who
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from runners.contracts.declaration import Part
 from runners.contracts.image_reader import ImageReader
 from runners.contracts.metaimage import write_metaimage
+from runners.contracts.tiff import write_tiff
 from runners.errors import ContractRefused, SessionError
 from runners.failures import CaseFailed, FailureCode
 from runners.worker import CaseInput
@@ -25,9 +27,24 @@ from runners.worker import CaseInput
 DICOM_SET = "DICOM Image Set"
 IMAGE = "Image"
 
+# Kinds that are files, with the endings of their names.
+FILES = {
+    "PDF file": (".pdf",),
+    "SQREG file": (".sqreg",),
+    "Thumbnail jpg": (".jpg", ".jpeg"),
+    "Thumbnail png": (".png",),
+    "OBJ file": (".obj",),
+    "MP4 file": (".mp4",),
+    "Newick tree-format file": (".newick",),
+    "BIOM format": (".biom",),
+    "CSV file": (".csv",),
+    "ZIP file": (".zip",),
+}
+
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 _IMAGE_PATH = re.compile(r"images/[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _VALUE_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}\.json")
+_FILE_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _KEYWORD = re.compile(r"[A-Z][A-Za-z0-9]{1,63}")
 _UID = re.compile(r"[0-9.]{1,64}")
 _SOP_INSTANCE_UID = "SOPInstanceUID"
@@ -37,15 +54,19 @@ class Socket(Part):
     """One input.
 
     ``DICOM Image Set`` and ``Image`` hold the case, or those of its files whose attributes have the values that
-    ``select`` names. Any other kind holds JSON: ``value``, the same for all cases; or the case's own
-    ``attribute``; or an object of several ``attributes`` by name. Attributes are DICOM keywords, and only those that
-    the protocol shows to containers have values; the others are null.
+    ``select`` names; an ``Image`` comes as ``.mha``, or with ``format: tif`` as TIFF. Kinds of files hold ``text``, or
+    bytes in ``base64``, the same for all cases. Any other kind holds JSON: ``value``, the same for all cases; or the
+    case's own ``attribute``; or an object of several ``attributes`` by name. Attributes are DICOM keywords, and only
+    those that the protocol shows to containers have values; the others are null.
     """
 
     slug: str
     kind: str
     relative_path: str
     value: Any = None
+    text: str | None = None
+    base64: str | None = None
+    format: Literal["mha", "tif"] = "mha"
     title: str = ""
     select: dict[str, str] = Field(default_factory=dict)
     attribute: str | None = None
@@ -60,11 +81,20 @@ class Socket(Part):
 
     @model_validator(mode="after")
     def _fields_by_kind(self) -> Socket:
-        wanted = _IMAGE_PATH if self.holds_case else _VALUE_PATH
+        wanted = _IMAGE_PATH if self.holds_case else _FILE_PATH if self.is_file else _VALUE_PATH
         if not wanted.fullmatch(self.relative_path) or self.relative_path == "inputs.json":
             raise ValueError
+        if (self.text is not None) + (self.base64 is not None) != self.is_file:
+            raise ValueError
+        if self.is_file and not self.relative_path.endswith(FILES[self.kind]):
+            raise ValueError
+        if self.format == "tif" and self.kind != IMAGE:
+            raise ValueError
+        base64.b64decode(self.base64 or "", validate=True)
         values = (self.value is not None, self.attribute is not None, self.attributes is not None)
-        if sum(values) > (0 if self.holds_case else 1) or (self.select and not self.holds_case):
+        if sum(values) > (0 if self.holds_case or self.is_file else 1) or (
+            self.select and not self.holds_case
+        ):
             raise ValueError
         if not all(_KEYWORD.fullmatch(keyword) for keyword in (*self.select, *self.keywords)):
             raise ValueError
@@ -74,6 +104,16 @@ class Socket(Part):
     def holds_case(self) -> bool:
         """Whether the case's image comes in here."""
         return self.kind in (DICOM_SET, IMAGE)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file that is the same for all cases."""
+        return self.kind in FILES
+
+    @property
+    def content(self) -> bytes:
+        """Content of that file."""
+        return base64.b64decode(self.base64) if self.base64 is not None else (self.text or "").encode()
 
     @property
     def keywords(self) -> tuple[str, ...]:
@@ -104,13 +144,15 @@ def write_inputs(
             place.mkdir(mode=0o755, parents=True)
             files = _selected(socket, known)
             if socket.kind == IMAGE:
-                write_metaimage(
-                    _present(reader).volume(case, files), place / f"{_uuid(case.case, socket.slug)}.mha"
-                )
+                write = write_tiff if socket.format == "tif" else write_metaimage
+                name = f"{_uuid(case.case, socket.slug)}.{socket.format}"
+                write(_present(reader).volume(case, files), place / name)
             else:
                 for name in files:
                     # A file may come in at several sockets.
                     os.link(case.directory / name, place / _dicom_name(known[name], name))
+        elif socket.is_file:
+            place.write_bytes(socket.content)
         else:
             value = _value(socket, known)
             place.write_text(json.dumps(value), encoding="utf-8")
@@ -190,7 +232,7 @@ def _entry(socket: Socket, number: int, case: str, value: Any) -> dict[str, Any]
         "kind": socket.kind,
         "pk": number,
         "default_value": None,
-        "super_kind": "Image" if socket.holds_case else "Value",
+        "super_kind": "Image" if socket.holds_case else "File" if socket.is_file else "Value",
         "relative_path": socket.relative_path,
         "overlay_segments": [],
         "look_up_table": None,
@@ -199,7 +241,7 @@ def _entry(socket: Socket, number: int, case: str, value: Any) -> dict[str, Any]
         "socket": described,
         "interface": described,
         "value": value,
-        "file": None,
+        "file": socket.relative_path if socket.is_file else None,
         "image": {"pk": _uuid(case, socket.slug), "name": case} if socket.holds_case else None,
         "pk": number,
     }

@@ -1,15 +1,17 @@
 """What a Grand Challenge algorithm finds below /input: every kind of socket, names, values and the manifest."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from runners.contracts.interface import ImageDeclaration
 from runners.contracts.metaimage import Volume
 from runners.contracts.registry import declare
 from runners.contracts.sockets import Socket, write_inputs
+from runners.contracts.tiff import write_tiff
 from runners.errors import ContractRefused, SessionError
 from runners.failures import CaseFailed, FailureCode
 from runners.worker import CaseInput
@@ -17,6 +19,7 @@ from runners.worker import CaseInput
 DICOM = {"slug": "ct", "kind": "DICOM Image Set", "relative_path": "images/ct"}
 DECODED = {"slug": "pet", "kind": "Image", "relative_path": "images/pet"}
 VALUE = {"slug": "age", "kind": "Integer", "relative_path": "age.json", "value": 50}
+TABLE = {"slug": "table", "kind": "CSV file", "relative_path": "table.csv", "text": "a,b\n"}
 PIXELS = Volume(array=np.zeros((2, 3), np.uint8), spacing=(1.0, 1.0), origin=(0.0, 0.0))
 
 
@@ -130,6 +133,43 @@ def test_values_of_a_case_come_from_its_own_attributes(lay_out):
     assert [item["value"] for item in manifest(root)] == [None, expected, 61]
 
 
+def test_files_are_the_same_for_every_case(lay_out):
+    picture = {"slug": "p", "kind": "Thumbnail png", "relative_path": "p.png", "base64": "iVBORw=="}
+    root = lay_out([DICOM, TABLE, picture])
+    assert (root / "table.csv").read_text() == "a,b\n"
+    assert (root / "p.png").read_bytes() == b"\x89PNG"
+    _, table, _ = manifest(root)
+    assert (table["socket"]["super_kind"], table["file"], table["value"]) == ("File", "table.csv", None)
+
+
+def test_image_as_tiff(lay_out):
+    root = lay_out([DECODED | {"format": "tif"}], {"a": {}})
+    (made,) = (root / "images/pet").iterdir()
+    assert made.suffix == ".tif"
+    with Image.open(made) as read:
+        assert np.array_equal(np.asarray(read), PIXELS.array)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "float32", "uint8 colour"])
+@pytest.mark.parametrize("pages", [None, 3])
+@pytest.mark.parametrize("width", [4, 5])
+def test_tiff_is_read_by_a_library_of_others(tmp_path, kind, pages, width):
+    name, colour = kind.partition(" ")[0], kind.endswith("colour")
+    shape = (*(() if pages is None else (pages,)), 3, width, *((3,) if colour else ()))
+    array = np.random.default_rng(1).integers(0, 250, shape).astype(name)
+    spacing = (0.5, 0.25) if pages is None else (0.5, 0.25, 2.0)
+    volume = Volume(array=array, spacing=spacing, origin=(0.0,) * len(spacing), colour=colour)
+    write_tiff(volume, tmp_path / "a.tif")
+    with Image.open(tmp_path / "a.tif") as read:
+        assert read.n_frames == (pages or 1)
+        for number, page in enumerate(array if pages else [array]):
+            read.seek(number)
+            assert np.array_equal(np.asarray(read), page)
+        assert [float(read.tag_v2[tag]) for tag in (282, 283)] == [20.0, 40.0]
+    with pytest.raises(ValueError, match="plain numbers"):
+        write_tiff(replace(volume, array=array.astype(complex)), tmp_path / "b.tif")
+
+
 @pytest.mark.parametrize(
     "socket",
     [
@@ -141,6 +181,14 @@ def test_values_of_a_case_come_from_its_own_attributes(lay_out):
         {**VALUE, "value": None, "attributes": {"a": "b c"}},
         DICOM | {"slug": "C T"},
         DICOM | {"relative_path": "images/a/b"},
+        DICOM | {"format": "tif"},
+        TABLE | {"text": None},
+        TABLE | {"base64": "YQ=="},
+        TABLE | {"value": 1},
+        TABLE | {"relative_path": "table.pdf"},
+        TABLE | {"relative_path": "deep/table.csv"},
+        TABLE | {"text": None, "base64": "!"},
+        VALUE | {"text": "a"},
     ],
 )
 def test_sockets_that_contradict_themselves(socket):
