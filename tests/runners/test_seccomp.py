@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runners.base_image import SUITE
 from runners.errors import ImageError
 from runners.images import base_image
 from runners.leftovers import new_name, owner_labels
@@ -222,12 +224,48 @@ def test_onnxruntime_and_itk_run(engine, frameworks, tmp_path):
     assert (parts, code) == (names, 0), errors
 
 
+DEBIAN_PACKAGES = Path("/usr/lib/python3/dist-packages")
+# Of the base image's own C library, whose parts must be of one version.
+OF_THE_BASE = re.compile(r"(ld-linux.*|lib(c|m|dl|rt|pthread|util|resolv|anl|nsl)\.so.*)")
+
+
+def debian_torch(folder):
+    """Link this host's own python3-torch, with the libraries that it loads, into ``folder``; False without it."""
+    torch = DEBIAN_PACKAGES / "torch"
+    release = Path("/etc/os-release").read_text(encoding="utf-8")
+    if not torch.is_dir() or f"VERSION_CODENAME={SUITE}" not in release:
+        return False
+    # Some of its links lead to packages for building with it.
+    shutil.copytree(
+        torch,
+        folder / "torch",
+        copy_function=lambda source, to: os.link(Path(source).resolve(), to),
+        ignore=lambda at, names: [name for name in names if not Path(at, name).exists()],
+    )
+    for path in DEBIAN_PACKAGES.glob("typing_extensions*"):
+        if path.is_file():
+            os.link(path, folder / path.name)
+    (folder / "lib").mkdir()
+    (binding,) = torch.glob("_C.*.so")
+    listed = subprocess.run(["ldd", binding], capture_output=True, text=True, check=True).stdout
+    for name, path in re.findall(r"^\s*(\S+) => (/\S+)", listed, re.M):
+        if not OF_THE_BASE.fullmatch(name):
+            os.link(Path(path).resolve(), folder / "lib" / name)
+    return True
+
+
 @pytest.mark.engine
-def test_torch_runs(engine, base):
-    """On demand: uv pip install --target DIR --python-version 3.11 torch numpy; PROCTOR_FRAMEWORKS=DIR."""
-    folder = os.environ.get("PROCTOR_FRAMEWORKS")
-    if not folder:
-        pytest.skip("PROCTOR_FRAMEWORKS names no folder with torch for Python 3.11")
+def test_torch_runs(engine, base, tmp_path):
+    """With this host's own package (Debian: apt-get install python3-torch), or with another torch on demand.
+
+    uv pip install --target DIR --python-version 3.11 torch numpy; PROCTOR_FRAMEWORKS=DIR.
+    """
+    given = os.environ.get("PROCTOR_FRAMEWORKS")
+    folder = Path(given) if given else tmp_path
+    if not given and not debian_torch(folder):
+        pytest.skip("no torch: apt-get install python3-torch, or name a folder in PROCTOR_FRAMEWORKS")
+    folder.chmod(0o755)
     shutil.copy(WORKLOADS / "frameworks.py", folder)
-    parts, code, errors = run(engine, base, Path(folder), "torch", environment={"PYTHONPATH": "/input"})
+    environment = {"PYTHONPATH": "/input", "LD_LIBRARY_PATH": "/input/lib"}
+    parts, code, errors = run(engine, base, folder, "torch", environment=environment)
     assert (parts, code) == (["torch"], 0), errors
