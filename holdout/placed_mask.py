@@ -128,16 +128,16 @@ def _places(placed: PlacedArray, grid: ImageGrid) -> Iterator[Floats]:
 
 
 def _plane(values: npt.NDArray[Any], place: Floats, order: int) -> npt.NDArray[Any]:
+    """Values at places (indices) of a plane; 0 beyond the outer faces of the array's elements."""
+    limits = np.array(values.shape)[:, None, None]
+    inside = ((place >= -0.5) & (place < limits - 0.5)).all(axis=0)
     if order:
         from scipy import ndimage
 
-        plane: npt.NDArray[Any] = ndimage.map_coordinates(
-            values, place, output=np.float64, order=1, mode="constant", cval=0.0
-        )
-        return plane
+        # Between an outermost centre and the face of its element, there is nothing to interpolate with.
+        found = ndimage.map_coordinates(values, place, output=np.float64, order=1, mode="nearest")
+        return np.where(inside, found, 0.0)
     nearest = np.floor(place + 0.5).astype(np.int64)
-    limits = np.array(values.shape)[:, None, None]
-    inside = ((nearest >= 0) & (nearest < limits)).all(axis=0)
     plane = np.zeros(place.shape[1:], dtype=bool)
     plane[inside] = values[tuple(at[inside] for at in nearest)] != 0
     return plane

@@ -65,7 +65,8 @@ def read_masks(
     """
     if unit != "image":
         raise ReferenceStandardError(
-            f"masks in image files are about images, but a case is a {unit} here; lock with --unit image"
+            f"masks in image files are about images, but a case is a {unit} here; lock with --unit image, or declare "
+            "with read in which form of object its masks stand"
         )
     images = {
         row["sop_instance_uid"]: row

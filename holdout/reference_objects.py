@@ -101,33 +101,54 @@ def read_objects(
         problems += found.problems
         tasks += _tasks(each, found.paths, images, source)
     told = _read(tasks, problems, progress)
-    for each in readings:
-        if each.mask and each.reading.absent == "negative":
-            silent = [case for case in images.paths if not any(map(_matters, told[each.name, case]))]
-            blank = dict.fromkeys(silent, (None,))
-            for key, found_blank in _read(list(_tasks(each, blank, images, source)), problems).items():
-                told[key] = found_blank
+    told |= _blank_masks(readings, told, images, source, problems)
     truths: dict[str, CaseTruth] = {}
     counts: Counter[tuple[str, str]] = Counter()
     for case, truth in by_case.items():
         truths[case] = truth
-        for each in readings if case in images.paths else ():
-            text, why = _combined(each, told[each.name, case], problems)
-            known = truths[case]
-            speaking = [one for one in told[each.name, case] if _speaks(one.found)]
-            counts[each.name, why] += 1
-            truths[case] = replace(
-                known,
-                labels={**known.labels, each.name: text},
-                objects=tuple(sorted({*known.objects, *(one.sha256 for one in speaking if one.sha256)})),
-                resampled=known.resampled or any(one.found.resampled for one in speaking),
-            )
-            counts[each.name, "resampled"] += any(one.found.resampled for one in speaking)
+        for each in readings:
+            heard = told.get((each.name, case), [])
+            # Files that are no images make no case that objects could speak of.
+            text, how = _combined(each, heard, problems) if case in images.paths else (None, "no images")
+            resampled = any(one.found.resampled for one in heard)
+            counts[each.name, how] += 1
+            counts[each.name, "resampled"] += resampled
+            truths[case] = _with(truths[case], each.name, text, heard, resampled=resampled)
     if problems:
         listed = sorted(set(problems))
         more = f"; and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
         raise ReferenceStandardError("objects: " + "; ".join(listed[:_SHOWN]) + more, listed)
     return ObjectsRead(by_case=truths, notes=tuple(_notes(readings, counts, len(images.paths))))
+
+
+def _with(
+    truth: CaseTruth, label: str, text: str | None, heard: Sequence[_Told], *, resampled: bool
+) -> CaseTruth:
+    hashes = {one.sha256 for one in heard if _speaks(one.found) and one.sha256}
+    return replace(
+        truth,
+        labels={**truth.labels, label: text},
+        objects=tuple(sorted({*truth.objects, *hashes})),
+        resampled=truth.resampled or resampled,
+    )
+
+
+def _blank_masks(
+    readings: Sequence[LabelReading],
+    told: Mapping[tuple[str, str], Sequence[_Told]],
+    images: CaseImages,
+    source: Path,
+    problems: list[str],
+) -> dict[tuple[str, str], list[_Told]]:
+    """Empty masks, on the grid of their images, of the cases that are negative because no object speaks of them."""
+    found: dict[tuple[str, str], list[_Told]] = {}
+    for each in readings:
+        if each.mask and each.reading.absent == "negative":
+            silent = [
+                case for case in images.paths if not any(map(_matters, told.get((each.name, case), ())))
+            ]
+            found |= _read(list(_tasks(each, dict.fromkeys(silent, (None,)), images, source)), problems)
+    return found
 
 
 def _without(index: pa.Table, paths: frozenset[str]) -> pa.Table:

@@ -94,15 +94,28 @@ def test_another_grid_is_refused_or_interpolated(tmp_path):
         volume_mask(content, grid, form(threshold=0.5))
     found = volume_mask(content, grid, form(threshold=0.5, on_mismatch="resample"))
     assert found.resampled
-    # Trilinear by hand: every centre lies amid eight voxels, or beyond the border on one side.
-    padded = np.pad(fractions, ((0, 1),) * 3)
+    # Trilinear by hand: every centre lies amid eight voxels.
     expected = np.zeros((4, 8, 7), dtype=bool)
     for s, r, c in np.ndindex(4, 8, 7):
-        corner = padded[2 * c : 2 * c + 2, 2 * r : 2 * r + 2, 2 * s : 2 * s + 2]
+        corner = fractions[2 * c : 2 * c + 2, 2 * r : 2 * r + 2, 2 * s : 2 * s + 2]
         expected[s, r, c] = corner.mean() >= 0.5
     assert np.array_equal(found.mask, expected)
     with pytest.raises(ImageDefect, match="beyond them"):
         volume_mask(nifti(np.ones((7, 8, 3), np.uint8), lps), grid, form())
+
+
+@pytest.mark.parametrize(("share", "kept"), [(0.4, 7), (0.6, 6)])
+@pytest.mark.parametrize("parts", [{}, {"threshold": 0.5}])
+def test_a_mask_ends_at_the_faces_of_its_elements(tmp_path, share, kept, parts):
+    images = made.ct_series(slices=4, rows=8, columns=7)
+    grid = read_grid(made.save_all(tmp_path, images))
+    shifted = affine_of(images)
+    # To the left by a share of an element: the last column of the image lies so far beyond the last centre.
+    shifted[0, 3] -= share * 0.7
+    values = np.ones((7, 8, 4), dtype=np.float32 if parts else np.uint8)
+    found = volume_mask(nifti(values, shifted), grid, form(on_mismatch="resample", **parts))
+    assert found.resampled
+    assert found.mask.sum(axis=(0, 1)).tolist() == [32] * kept + [0] * (7 - kept)
 
 
 def test_what_is_no_mask_with_a_place_is_refused(tmp_path):
