@@ -13,7 +13,7 @@ from sandbox.results import from_json
 from sandbox.workspace import open_workspace
 from tests.end_to_end.conftest import VENDORS
 from tests.holdout import truth_objects as made
-from tests.holdout.test_reference_nifti import affine_of, nifti
+from tests.holdout.test_reference_volumes import affine_of, nifti
 
 pytestmark = pytest.mark.engine
 PATIENTS, SHAPE = 8, (6, 24, 20)

@@ -20,7 +20,7 @@ from holdout.mask_runs import decode, from_numbers
 from holdout.metaimage_reading import read_metaimage
 from runners.contracts.metaimage import Volume, write_metaimage
 from tests.holdout import truth_objects as made
-from tests.holdout.test_reference_nifti import affine_of, nifti
+from tests.holdout.test_reference_volumes import affine_of, nifti
 
 OBLIQUE = (0.8, 0.6, 0.0, 0.0, 0.0, -1.0)
 MOST = 1 << 24
