@@ -110,7 +110,7 @@ def evaluate(
         entries.reference_opened(locked.cases.num_rows)
         reference = open_reference(locked, holdouts.reference_key(workspace, locked))
         holdouts.check_protocol(locked, registered.protocol, reference)
-        gate.check_before_run(
+        for sentence in gate.check_before_run(
             workspace,
             policy,
             locked,
@@ -120,7 +120,8 @@ def evaluate(
             vendor=admitted.vendor,
             submission=admitted.digest,
             internal=internal,
-        )
+        ):
+            say(sentence)
         folder.mkdir(parents=True, exist_ok=True)
         opened.enter_context(_alone(folder))
         write_json(folder / "identity.json", {**asdict(identity), "vendor": admitted.vendor})

@@ -29,6 +29,7 @@ from sandbox.protocol import Protocol
 from sandbox.release.budget import check_payable
 from sandbox.release.claims import find_claims
 from sandbox.release.differences import check_versions
+from sandbox.release.foresight import foresee
 from sandbox.release.issued import charges, issued
 from sandbox.release.selection import selection
 from sandbox.release.wear import DRAWN, uses_of
@@ -55,7 +56,7 @@ def check_before_run(
     vendor: str,
     submission: str,
     internal: bool,
-) -> None:
+) -> tuple[str, ...]:
     """Let an evaluation begin: its hold-out is in use, and a release of it could be paid.
 
     ``reference`` is the opened reference standard.
@@ -63,28 +64,36 @@ def check_before_run(
     An evaluation that has begun goes on whatever was told since. ``internal``: nothing of it is ever released, so
     nothing has to be paid.
 
+    Returns:
+        What can be known now of what a release will withhold, in sentences.
+
     Raises:
         ReleaseRefusedError: the hold-out is retired, or the release could not be paid.
         ReuseRefusedError: the protocol asks for a mechanism that the policy does not allow.
     """
     with open_ledger(workspace) as ledger:
         if ledger.find(kind="evaluation-started", evaluation=evaluation):
-            return
+            return ()
         ledger.require("evaluation-started")
         govern(workspace, ledger)
         check_in_use(workspace, ledger, policy, locked, today=datetime.now(UTC).date())
-        if not internal:
-            check_versions(workspace, ledger, locked, policy.disclosure.minimum_difference)
-            check_release_payable(
-                workspace,
-                ledger,
-                policy,
-                locked,
-                protocol,
-                vendor=vendor,
-                submission=submission,
-                groups=_groups(locked, protocol, reference),
-            )
+        if internal:
+            return ()
+        check_versions(workspace, ledger, locked, policy.disclosure.minimum_difference)
+        check_release_payable(
+            workspace,
+            ledger,
+            policy,
+            locked,
+            protocol,
+            vendor=vendor,
+            submission=submission,
+            groups=_groups(locked, protocol, reference),
+        )
+        if choose(protocol.release, policy.reuse).mechanism != "full":
+            return ()
+        told = issued(workspace, ledger, holdout=locked.name, version=locked.version)
+        return foresee(policy, protocol, locked, reference, told)
 
 
 def _groups(locked: LockedHoldout, protocol: Protocol, reference: pa.Table) -> tuple[str, ...]:
