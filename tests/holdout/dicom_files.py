@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+
+def change(dataset: Dataset, attributes: Mapping[str, Any]) -> None:
+    """Set attributes by keyword; None takes one out."""
+    for keyword, value in attributes.items():
+        if value is None:
+            delattr(dataset, keyword)
+        else:
+            setattr(dataset, keyword, value)
 
 
 def dicom_file(
@@ -27,11 +37,7 @@ def dicom_file(
     dataset.PixelRepresentation = 0
     dataset.PixelData = bytes(number % 251 for number in range(2 * rows * columns))
     dataset["PixelData"].VR = "OW"
-    for keyword, value in attributes.items():
-        if value is None:
-            delattr(dataset, keyword)
-        else:
-            setattr(dataset, keyword, value)
+    change(dataset, attributes)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
     meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[path.name])

@@ -16,6 +16,7 @@ from pydicom import config
 from holdout.dicom_writer import ImageDescription, NativePixels, write_image
 from holdout.view import ViewPlan, build, read_source
 from holdout.view_attributes import NAMEABLE
+from tests.holdout.dicom_files import change
 
 TOKEN = re.compile(rb"CNRY\d{5}")
 KEY = b"k" * 32
@@ -60,11 +61,7 @@ def base_file(**options: Any) -> bytes:
 def with_value(**values: Any) -> bytes:
     with lenient():
         dataset = pydicom.dcmread(BytesIO(base_file()))
-        for keyword, value in values.items():
-            if value is None:
-                delattr(dataset, keyword)
-            else:
-                setattr(dataset, keyword, value)
+        change(dataset, values)
         buffer = BytesIO()
         pydicom.dcmwrite(buffer, dataset)
         return buffer.getvalue()
