@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sandbox.disclosure.cells import linked_bands
+from sandbox.disclosure.cells import linked_bands, nested_calls
 from sandbox.disclosure.components import components
 from sandbox.disclosure.fields import Constraint
 from sandbox.disclosure.solutions import Integers, Search, SolutionBlock
@@ -108,9 +108,9 @@ def audit(
         AuditError: no whole-numbered counts satisfy the constraints: the releases contradict each other.
     """
     constraints = tuple(dict.fromkeys((*so_far, *new)))
-    named = (term.cell for found in constraints for term in found.terms)
-    between_bands, elementary = linked_bands((*protected, *named))
-    constraints += between_bands
+    named = dict.fromkeys((*protected, *(term.cell for found in constraints for term in found.terms)))
+    between_bands, elementary = linked_bands(named)
+    constraints = tuple(dict.fromkeys((*constraints, *between_bands, *nested_calls(named))))
     needed = dict.fromkeys((*protected, *elementary), minimum_width) | dict(widths or {})
     deadline = time.monotonic() + seconds
     found: dict[str, AuditFinding] = {}

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -109,6 +110,25 @@ def sums(groups: Sequence[Group], names: Mapping[str, Mapping[str, str]]) -> Ite
             if parent.key in by_group and all(level.key in by_group for level in levels):
                 whole = total([by_group[parent.key]])
                 yield equal(total(by_group[level.key] for level in levels), whole)
+
+
+def nested_calls(cells: Iterable[str]) -> Iterator[Constraint]:
+    """Of the same answers a higher threshold calls no more cases positive, whichever protocol names the threshold.
+
+    Args:
+        cells: names of all cells of all releases; other cells than confusion counts are passed over.
+    """
+    found: dict[tuple[str, str, str], dict[float, str]] = {}
+    for cell in dict.fromkeys(cells):
+        head, _, kind = cell.rpartition("/")
+        parts = head.split("/", 3)
+        if kind in ("tp", "fp") and len(parts) == 4:
+            with suppress(ValueError):
+                found.setdefault((f"{parts[0]}/{parts[1]}", parts[3], kind), {})[float(parts[2])] = cell
+    for by_threshold in found.values():
+        ordered = [by_threshold[threshold] for threshold in sorted(by_threshold)]
+        for lower, higher in itertools.pairwise(ordered):
+            yield between(difference(total([lower]), total([higher])), 0, None)
 
 
 def linked_bands(cells: Iterable[str]) -> tuple[tuple[Constraint, ...], tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -15,6 +14,7 @@ from sandbox.disclosure.cells import (
     difference,
     divisions,
     equal,
+    nested_calls,
     sums,
     total,
 )
@@ -168,7 +168,9 @@ def _structure(
         by_kind = {kind: {keys[name]: own[kind] for name, own in part.items()} for kind in kinds}
         yield from sums(found.groups, by_kind)
     yield from _patients(found)
-    yield from _nested(found, analysis)
+    yield from nested_calls(
+        own[kind] for table in found.confusion.values() for own in table.values() for kind in ("tp", "fp")
+    )
 
 
 def _failures(found: Counted, name: str, excluded: bool) -> Iterator[Constraint]:
@@ -191,17 +193,3 @@ def _patients(found: Counted) -> Iterator[Constraint]:
         same = found.value(together) == found.value(whole)
         yield between(difference(together, whole), 0, 0 if same else None)
         yield from (between(difference(whole, part), 0, None) for part in parts)
-
-
-def _nested(found: Counted, analysis: Analysis) -> Iterator[Constraint]:
-    """A higher threshold calls no more cases positive."""
-    points = sorted(
-        (point for point in analysis.operating_points if point.name in found.confusion),
-        key=lambda point: point.threshold,
-    )
-    for lower, higher in itertools.pairwise(points):
-        for name, own in found.confusion[lower.name].items():
-            above = found.confusion[higher.name][name]
-            for kind in ("tp", "fp"):
-                if own[kind] != above[kind]:
-                    yield between(difference(total([own[kind]]), total([above[kind]])), 0, None)

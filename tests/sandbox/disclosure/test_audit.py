@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from sandbox.disclosure.audit import audit
-from sandbox.disclosure.cells import between, equal, linked_bands, ratio, total
+from sandbox.disclosure.cells import between, equal, linked_bands, nested_calls, ratio, total
 from sandbox.disclosure.errors import AuditError
 from sandbox.disclosure.fields import Constraint, Term
 from sandbox.disclosure.grid import count_behind, nearest, rate_behind
@@ -141,6 +141,39 @@ def test_two_cuts_of_one_age_tell_the_years_between():
 def test_bands_of_one_cut_need_no_elementary_bands():
     cells = [f"s/worst_case/0.5/age={level}/tp" for level in ("0 to <50", "50 to 99", "unknown")]
     assert linked_bands(cells) == ((), ())
+
+
+def test_thresholds_of_two_protocols_are_nested():
+    """What is called at 0.6 is called at 0.5 too: two harmless counts of two protocols pin each other."""
+    tp = {(scope, at): f"{scope}/worst_case/{at:g}/all/tp" for scope in ("a", "b") for at in (0.5, 0.6)}
+    below, above = between(total([tp["a", 0.5]]), 15, 25), between(total([tp["a", 0.6]]), 25, 35)
+    protected = [tp["a", 0.5], tp["a", 0.6]]
+    assert audit([], [below], protected=protected[:1], minimum_width=4).safe
+    findings = audit([below], [above], protected=protected, minimum_width=4, exact=True).findings
+    assert [(each.low, each.high, each.refused) for each in findings] == [(25, 25, True)] * 2
+    # The answers of another submission are other cases' calls.
+    other = between(total([tp["b", 0.6]]), 25, 35)
+    assert audit([below], [other], protected=[tp["a", 0.5], tp["b", 0.6]], minimum_width=4).safe
+
+
+def test_nested_thresholds_bind_true_and_false_calls_of_each_group_apart():
+    names = [f"s/{rule}/{at}/{group}/{kind}" for rule in ("worst_case", "excluded") for at in ("0.5", "0.25", "1e-05")
+             for group in ("all", "sex=n/a") for kind in ("tp", "fp", "fn", "tn")]  # fmt: skip
+    found = list(
+        nested_calls([*names, "holdout/finding/image/all/positives", "tp", "s/all/failures/timeout"])
+    )
+    assert len(found) == 2 * 2 * 2 * 2
+    assert (
+        between(
+            (
+                Term(cell="s/excluded/0.25/sex=n/a/fp", coefficient=1),
+                Term(cell="s/excluded/0.5/sex=n/a/fp", coefficient=-1),
+            ),
+            0,
+            None,
+        )
+        in found
+    )
 
 
 def test_releases_that_contradict_each_other_are_an_error():
