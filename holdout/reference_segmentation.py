@@ -83,6 +83,8 @@ def _checked_kind(dataset: Any, form: SegmentationForm) -> str:
         raise ImageDefect("its type of segmentation is not known")
     if not 0 < int(dataset.get("NumberOfFrames") or 1) <= MAXIMUM_FRAMES:
         raise ImageDefect(f"has more than {MAXIMUM_FRAMES} frames")
+    if str(dataset.get("DimensionOrganizationType") or "").startswith("TILED"):
+        raise ImageDefect("is one of a whole slide, which is not read")
     if int(dataset.Rows) * int(dataset.Columns) > ELEMENTS:
         raise ImageDefect("its frames are too large")
     if kind == "FRACTIONAL":
@@ -122,7 +124,9 @@ def _frames(dataset: Any, chosen: Sequence[int], grid: ImageGrid, *, labelmap: b
     for index in range(int(dataset.get("NumberOfFrames") or 1)):
         groups = functional_groups(dataset, index)
         segment = first_item(groups, "SegmentIdentificationSequence")
-        if not labelmap and (segment is None or int(segment.ReferencedSegmentNumber) not in chosen):
+        if not labelmap and segment is None:
+            raise ImageDefect("a frame does not say which segment it shows")
+        if not labelmap and int(segment.ReferencedSegmentNumber) not in chosen:
             continue
         try:
             place = frame_place(dataset, index)

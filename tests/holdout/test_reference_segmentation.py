@@ -166,6 +166,19 @@ def test_frames_beyond_the_images_are_not_lost_in_silence(tmp_path):
     assert found.mask.all()
 
 
+def test_frames_that_do_not_say_what_they_show_are_not_taken_for_empty_ones(tmp_path):
+    images = made.ct_series()
+    segmented = made.segmentation(images, blob((5, 20, 24)))
+    shared = segmented.SharedFunctionalGroupsSequence
+    for group in (*shared, *segmented.PerFrameFunctionalGroupsSequence):
+        group.pop("SegmentIdentificationSequence", None)
+    with pytest.raises(ImageDefect, match="which segment"):
+        read(segmented, images, tmp_path)
+    segmented.DimensionOrganizationType = "TILED_FULL"
+    with pytest.raises(ImageDefect, match="whole slide"):
+        read(segmented, images, tmp_path)
+
+
 @pytest.mark.parametrize("cut", [132, 300, 1000])
 def test_a_cut_object_is_refused(tmp_path, cut):
     images = made.ct_series()
