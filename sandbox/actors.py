@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from sandbox.errors import UsageError
 from sandbox.evidence.actors import Actor
 from sandbox.evidence.encoding import decode_base64, encode_base64
-from sandbox.evidence.entry import Role
 from sandbox.evidence.keys import KEY_SIZE, generate_signing_key, load_signing_key
+from sandbox.evidence.kinds import Role
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.separation import PROPOSED
 from sandbox.release.alone import releases_alone

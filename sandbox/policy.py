@@ -25,8 +25,8 @@ from runners.version_floors import Backport
 from sandbox.canonical import digest, digest_bytes
 from sandbox.disclosure.rules import DisclosureRules
 from sandbox.errors import EvidenceError, PolicyError
-from sandbox.evidence.entry import TwoPeople
 from sandbox.evidence.keys import parse_verifier
+from sandbox.evidence.kinds import TwoPeople
 from sandbox.isolation_rules import (
     EngineChoice,
     Isolation,

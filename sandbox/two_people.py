@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from sandbox.errors import ActorError
-from sandbox.evidence.entry import TWO_PEOPLE
+from sandbox.evidence.kinds import TWO_PEOPLE
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.separation import ADOPTED, PROPOSED, act_digest, concerned, duties
 from sandbox.policy import Policy, load_policy

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sandbox.commands import console
-from sandbox.evidence.entry import ROLES, Role
+from sandbox.evidence.kinds import ROLES, Role
 from sandbox.workspace import default_home, open_workspace
 
 actor_app = typer.Typer(

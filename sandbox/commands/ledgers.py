@@ -32,7 +32,7 @@ def show(
       proctor ledger show --last 0 --kind release-issued
     """
     from sandbox.errors import UsageError
-    from sandbox.evidence.entry import KINDS
+    from sandbox.evidence.kinds import KINDS
     from sandbox.views import note_once_a_day
 
     if kind is not None and kind not in KINDS:

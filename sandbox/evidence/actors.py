@@ -15,8 +15,9 @@ from typing import Any
 
 from sandbox.errors import ActorError, EvidenceError
 from sandbox.evidence.encoding import decode_base64, encode_base64
-from sandbox.evidence.entry import KINDS, ROLES, LedgerEntry, Role, to_sign
+from sandbox.evidence.entry import LedgerEntry, to_sign
 from sandbox.evidence.keys import SIGNATURE_SIZE, SigningKey, VerifierKey
+from sandbox.evidence.kinds import KINDS, ROLES, Role
 
 _EVERYONE = frozenset(ROLES)
 _HOUSE: frozenset[Role] = frozenset({"operator", "custodian"})

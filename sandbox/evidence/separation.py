@@ -16,7 +16,8 @@ from typing import Any
 
 from sandbox.canonical import digest
 from sandbox.evidence.actors import Actor, Unsigned, note
-from sandbox.evidence.entry import TWO_PEOPLE, LedgerEntry
+from sandbox.evidence.entry import LedgerEntry
+from sandbox.evidence.kinds import TWO_PEOPLE
 from sandbox.release.state import standing
 
 PROPOSED = "act-proposed"

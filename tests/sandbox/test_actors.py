@@ -16,8 +16,8 @@ from sandbox import actors
 from sandbox.commands.main import main
 from sandbox.errors import ActorError, EvidenceError, UsageError
 from sandbox.evidence.actors import Acting, sign_entry, unsigned
-from sandbox.evidence.entry import ROLES
 from sandbox.evidence.keys import load_signing_key
+from sandbox.evidence.kinds import ROLES
 from sandbox.evidence.ledger import Ledger
 from sandbox.workspace import create, entry, open_ledger, open_workspace
 

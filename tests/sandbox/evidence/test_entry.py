@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.errors import EvidenceError, LedgerError
-from sandbox.evidence.entry import KINDS, decode_entry, encode_entry
+from sandbox.evidence.entry import decode_entry, encode_entry
+from sandbox.evidence.kinds import KINDS
 
 DIGEST = "sha256:" + "ab" * 32
 SUBJECT = {"holdout": "cxr", "version": "1", "root": DIGEST}
