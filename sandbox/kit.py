@@ -40,8 +40,10 @@ TASKS: Mapping[str, Mapping[str, float]] = {
     "multilabel": {"opacity": 0.5, "nodule": 0.5},
     "ordinal": {"grade": 1},
     "measurement": {"value": 10.0},
+    "segmentation": {},
+    "detection": {},
 }
-"""The answer that a kit's model begins with; class names are to be replaced by the protocol's."""
+"""The answer that a kit's model begins with; class names are to be replaced by the protocol's. Empty: its own model."""
 
 _ANSWER = 'ANSWER = {"score": 0.5}'
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -105,9 +107,16 @@ def new(destination: Path, *, task: str, contract: str) -> tuple[str, ...]:
     building = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.partial")
     try:
         shutil.copytree(KIT / contract, building, ignore=shutil.ignore_patterns("__pycache__"))
-        model = (KIT / "model.py").read_text(encoding="utf-8")
+        own = not TASKS[task]
+        model = (KIT / (f"model_{task}.py" if own else "model.py")).read_text(encoding="utf-8")
         answer = f"ANSWER = {json.dumps(dict(TASKS[task]))}"
         (building / "model.py").write_text(model.replace(_ANSWER, answer), encoding="utf-8")
+        shutil.copyfile(KIT / ("sample_image.py" if own else "sample.py"), building / "sample.py")
+        if own:
+            docker = building / "Dockerfile"
+            docker.write_text(
+                docker.read_text(encoding="utf-8").replace("# RUN pip", "RUN pip"), encoding="utf-8"
+            )
         building.rename(destination)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
