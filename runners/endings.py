@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from runners.engine import ContainerState, Engine
+from runners.engine import Engine
+from runners.engine_facts import ContainerState
 
 _KILLED = 137
 # The kernel reports the death before the engine has noted the reason for it; a busy host takes its time.

@@ -13,7 +13,6 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,6 +21,7 @@ import docker.errors
 import requests
 from docker.utils import kwargs_from_env
 
+from runners.engine_facts import ContainerState, EngineFacts, ImageFacts, KnownContainer
 from runners.errors import EngineBroken, EngineMissing, ImageRefused
 from runners.podman import is_podman, podman_settings
 from runners.stream import Attachment
@@ -32,62 +32,6 @@ OLDEST_API = (1, 41)
 # An idle engine answers in milliseconds, one that unpacks an image in minutes; a dead one must not hang us.
 _QUICK = 60
 _LONG = 900
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineFacts:
-    """What the engine says of itself and of its host; ``programs`` are those behind its runtimes, by name."""
-
-    version: str
-    api_version: str
-    components: Mapping[str, str]
-    kernel: str
-    operating_system: str
-    architecture: str
-    cgroup_version: str
-    storage_driver: str
-    security_options: tuple[str, ...]
-    runtimes: tuple[str, ...]
-    default_runtime: str
-    processors: int
-    memory_bytes: int
-    programs: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageFacts:
-    """An image as the engine holds it; names, paths and labels in it are its author's text.
-
-    ``variables`` are the names of its environment.
-    """
-
-    digest: str
-    architecture: str
-    user: str
-    workdir: str
-    volumes: tuple[str, ...]
-    labels: Mapping[str, str]
-    layers: tuple[str, ...]
-    size: int
-    variables: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerState:
-    """How a container is doing, or how it ended."""
-
-    running: bool
-    exit_code: int
-    out_of_memory: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownContainer:
-    """A container found by label."""
-
-    id: str
-    name: str
-    labels: Mapping[str, str]
 
 
 class StartRefused(Exception):  # noqa: N818 - always caught by the session, which turns it into a failure code

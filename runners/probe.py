@@ -20,7 +20,8 @@ from runners.contracts.container import Folders
 from runners.contracts.container import settings as output_settings
 from runners.contracts.output_folder import OutputFolder
 from runners.endings import ending
-from runners.engine import ContainerState, Engine, StartRefused
+from runners.engine import Engine, StartRefused
+from runners.engine_facts import ContainerState
 from runners.errors import EngineBroken, PostureRefused
 from runners.leftovers import new_name, owner_labels, remove_leftovers
 from runners.limits import MIB, Limits

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from runners.engine import EngineFacts
+from runners.engine_facts import EngineFacts
 from runners.errors import PostureRefused
 from runners.podman import is_podman
 

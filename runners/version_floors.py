@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import yaml
 
-from runners.engine import EngineFacts
+from runners.engine_facts import EngineFacts
 from runners.errors import PostureRefused
 
 FLOORS = Path(__file__).with_name("version_floors.yaml")

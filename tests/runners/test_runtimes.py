@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from runners.comparison import VARIANTS, compare
-from runners.engine import EngineFacts
+from runners.engine_facts import EngineFacts
 from runners.errors import PostureRefused
 from runners.images import probe_image
 from runners.limits import Limits

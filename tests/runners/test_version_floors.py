@@ -2,7 +2,7 @@
 
 import pytest
 
-from runners.engine import EngineFacts
+from runners.engine_facts import EngineFacts
 from runners.version_floors import Backport, is_fixed, known_flaws, parse_version
 
 RUNC_2025 = ("1.2.8", "1.3.3", "1.4.0-rc.3")
