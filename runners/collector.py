@@ -20,7 +20,6 @@ import stat
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -49,7 +48,6 @@ class CollectionCode(StrEnum):
     OTHER_FILE_SYSTEM = "other_file_system"
     TOO_LARGE = "too_large"
     TOO_MANY_FILES = "too_many_files"
-    TOO_DEEP = "too_deep"
     CHANGED = "changed"
     UNREADABLE = "unreadable"
 
@@ -66,9 +64,8 @@ _SENTENCES = {
     CollectionCode.SECOND_LINK: "A file of the output has a second name (a hard link).",
     CollectionCode.NOT_A_FILE: "Something in the output is neither a regular file nor a folder.",
     CollectionCode.OTHER_FILE_SYSTEM: "Something in the output lies on another file system.",
-    CollectionCode.TOO_LARGE: "A file of the output, or all of it together, is larger than allowed.",
-    CollectionCode.TOO_MANY_FILES: "The output holds more files or folders than allowed.",
-    CollectionCode.TOO_DEEP: "Folders of the output are nested deeper than allowed.",
+    CollectionCode.TOO_LARGE: "A file of the output is larger than allowed.",
+    CollectionCode.TOO_MANY_FILES: "A folder of the output holds more files than allowed.",
     CollectionCode.CHANGED: "The output changed while it was collected.",
     CollectionCode.UNREADABLE: "A file of the output cannot be read.",
 }
@@ -86,25 +83,6 @@ class CollectionRefused(RunnerError):  # noqa: N818 - as its fellows in runners.
     def __init__(self, code: CollectionCode) -> None:
         super().__init__(f"The output is not collected ({code}): {code.sentence}")
         self.code = code
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectionLimits:
-    """What a tree of output may be; sizes in bytes, ``depth`` counts folders below the root."""
-
-    files: int = 1_000
-    folders: int = 100
-    depth: int = 8
-    file_bytes: int = 256 << 20
-    total_bytes: int = 1 << 30
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CollectedFile:
-    """One file of the output: its path relative to the root, with slashes, and its content."""
-
-    name: str
-    content: bytes
 
 
 def collect(root: Path, wanted: Mapping[str, int]) -> dict[str, bytes]:
@@ -150,39 +128,6 @@ def collect_one(root: Path, folder: str, suffix: str, cap: int) -> bytes | None:
             raise CollectionRefused(CollectionCode.CHANGED) from None
 
 
-def collect_tree(root: Path, *, limits: CollectionLimits) -> Iterator[CollectedFile]:
-    """Read every file below ``root``, by name in each folder, one at a time.
-
-    Everything found must be a folder or a file that may be collected; what is odd is refused, not left out.
-
-    Raises:
-        CollectionRefused: something in it breaks a rule; files before it have been given already.
-    """
-    files = folders = total = 0
-    with _opened_root(root) as base:
-        waiting = [""]
-        while waiting:
-            folder = waiting.pop()
-            inside = []
-            for name in _names(base, folder, limits.files + limits.folders):
-                path = f"{folder}/{name}" if folder else name
-                if not _is_folder(base, path):
-                    files += 1
-                    if files > limits.files:
-                        raise CollectionRefused(CollectionCode.TOO_MANY_FILES)
-                    content = _content(base, path, min(limits.file_bytes, limits.total_bytes - total))
-                    total += len(content)
-                    yield CollectedFile(name=path, content=content)
-                    continue
-                folders += 1
-                if folders > limits.folders:
-                    raise CollectionRefused(CollectionCode.TOO_MANY_FILES)
-                if path.count("/") + 1 > limits.depth:
-                    raise CollectionRefused(CollectionCode.TOO_DEEP)
-                inside.append(path)
-            waiting.extend(reversed(inside))
-
-
 @contextmanager
 def _opened_root(root: Path) -> Iterator[int]:
     descriptor = os.open(root, _FOLDER)
@@ -219,17 +164,6 @@ def _names(base: int, folder: str, most: int) -> list[str]:
     if len({name.lower() for name in names}) != len(names):
         raise CollectionRefused(CollectionCode.CLASHING_NAMES)
     return sorted(names)
-
-
-def _is_folder(base: int, path: str) -> bool:
-    try:
-        descriptor = _open_beneath(base, path, _LOOK)
-    except FileNotFoundError:
-        raise CollectionRefused(CollectionCode.CHANGED) from None
-    try:
-        return stat.S_ISDIR(os.fstat(descriptor).st_mode)
-    finally:
-        os.close(descriptor)
 
 
 def _content(base: int, path: str, cap: int) -> bytes:

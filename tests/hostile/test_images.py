@@ -3,6 +3,7 @@
 import gzip
 import io
 import secrets
+import struct
 import tarfile
 
 import pytest
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.engine
 RULES = AdmissionRules(
     archive_bytes=16 * MIB, layer_bytes=4 * MIB, total_bytes=6 * MIB, layers=8, files=500, seconds=60
 )
+# Version 2 of struct vfs_cap_data (linux/capability.h): effective, CAP_SYS_ADMIN permitted.
+CAPABILITY = struct.pack("<5I", 0x02000001, 1 << 21, 0, 0, 0).decode("utf-8", "surrogateescape")
 USER, PROGRAM = "USER 65532:65532", 'ENTRYPOINT ["/app"]'
 HONEST = (USER, PROGRAM)
 
@@ -79,9 +82,11 @@ def archive(engine, tmp_path):
         whole = io.BytesIO()
         with tarfile.open(fileobj=whole, mode="w") as tar:
             program = (tarfile.REGTYPE, "app", b"the program's own text" * 100, "")
-            for kind, name, content, target in (program, *members):
+            for kind, name, content, target, *rights in (program, *members):
                 entry = tarfile.TarInfo(name)
                 entry.type, entry.size, entry.linkname, entry.mode = kind, len(content), target, 0o755
+                for field, value in (rights[0] if rights else {}).items():
+                    setattr(entry, field, value)
                 tar.addfile(entry, io.BytesIO(content))
         tags.append(f"proctor/test-image:{secrets.token_hex(6)}")
         digest = engine.import_filesystem(io.BytesIO(whole.getvalue()), tags[-1], changes)
@@ -108,3 +113,20 @@ def test_image_is_refused(archive, attack, name):
 
 def test_honest_image_passes(archive):
     assert read_archive(archive(HONEST, (), None), RULES).run_user == "65532:65532"
+
+
+RIGHTS = {
+    "program that runs as its owner": {"mode": 0o4755},
+    "program that runs as its group": {"mode": 0o2755},
+    "program with capabilities": {"pax_headers": {"SCHILY.xattr.security.capability": CAPABILITY}},
+}
+
+
+@pytest.mark.parametrize("name", RIGHTS)
+def test_rights_of_files_are_stripped(archive, attack, name):
+    """``tests/runners/test_stripping.py`` looks at such a file inside a container."""
+    attack("image", name, "stripped from what the engine is given")
+    member = (tarfile.REGTYPE, "su", b"x", "", RIGHTS[name])
+    admitted = read_archive(archive(HONEST, [member], None), RULES)
+    assert admitted.loaded != admitted.digest
+    assert "set_user_id_files" in admitted.warnings
