@@ -211,7 +211,7 @@ def limits():
         shm_bytes=8 * MIB,
         output_bytes=16 * MIB,
         pids=32,
-        seconds_to_ready=2.5,
+        seconds_to_ready=10,
         seconds_per_case=1.5,
         stray_bytes=4 * MIB,
     )
