@@ -50,6 +50,7 @@ def test_it_names_the_places_and_nothing_else(workspace: Workspace) -> None:
         assert listed[0] == ledger.head
         assert [ledger.entries(i, i + 1)[0].kind for i in listed[1]] == [
             "actor-added",
+            "policy-adopted",
             "actor-added",
             "actor-revoked",
         ]
@@ -114,7 +115,7 @@ def test_a_list_that_leaves_a_revocation_out_is_found_by_the_audit(workspace: Wo
     actors.revoke(workspace, "ada")
     key = load_signing_key(workspace.home / "keys" / "ledger.pem", workspace.origin)
     with open_ledger(workspace) as ledger:
-        text = f"{FORMAT}\n{ledger.head.body.decode()}1\n2\n"
+        text = f"{FORMAT}\n{ledger.head.body.decode()}1\n2\n3\n"
         place(workspace).write_bytes(sign_note(text.encode(), [key]))
         report = ledger.verify_all()
     assert not report.held
