@@ -22,12 +22,13 @@ import pyarrow.compute as pc
 from holdout.uids import keyed_token
 from sandbox.asks import Ask, Session, in_order
 from sandbox.errors import EvaluationRefusedError
+from sandbox.metric_catalogue import SCORED_KINDS
 from sandbox.protocol import Protocol
 from sandbox.stress.asking import CLEAN, pseudonym_of
 from sandbox.stress.perturbation import Perturbation, Run
 from sandbox.stress.registry import find, registry
 from sandbox.stress_section import resolved_test
-from sandbox.truth import REFERENCE, read_truth
+from sandbox.truth import REFERENCE, any_known, read_truth, truth_columns
 
 SESSION_OF: dict[Run, Session] = {
     "none": "main",
@@ -121,11 +122,16 @@ def _draw(
 ) -> tuple[list[str], dict[str, str]]:
     """Draw one labelled case a patient, half of each class where there are enough, and a donor for each.
 
-    A patient with cases of both classes stands for the positive ones.
+    A patient with cases of both classes stands for the positive ones. Without a yes or no there is one class, and the
+    truth plays no part.
     """
     assert protocol.stress is not None
     size, seed = protocol.stress.sample, str(protocol.stress.seed)
-    truth = read_truth(reference, protocol)[REFERENCE]
+    if protocol.task.kind in SCORED_KINDS:
+        truth = read_truth(reference, protocol)[REFERENCE]
+    else:
+        known = any_known(pa.table(read_truth(reference, protocol)), truth_columns(protocol))
+        truth = pc.if_else(known, 0, pa.scalar(None, pa.int64()))
     row = pc.index_in(cases["case_id"], pa.array(reference["case_id"].to_pylist(), cases["case_id"].type))
     drawn: dict[bool, dict[str, str]] = {True: {}, False: {}}
     listed = zip(

@@ -126,11 +126,15 @@ def find_stress_mistakes(protocol: Protocol) -> Iterator[tuple[Where, str]]:
     stress = protocol.stress
     if stress is None:
         return
-    if protocol.task.kind not in SCORED_KINDS:
+    if protocol.output.mask is not None or protocol.output.findings is not None:
         yield (
             ("stress",),
-            f"is for tasks that answer one score about a yes or no, not for {protocol.task.kind}; leave it out.",
+            f"is not for {protocol.task.kind}: what moves an image would have to move its truth too; leave it out.",
         )
+        return
+    scored = protocol.task.kind in SCORED_KINDS
+    if stress.shortcuts and not scored:
+        yield ("stress", "shortcuts"), "are about one score; leave them out."
         return
     if stress.tests:
         yield ("stress", "tests"), "is filled in from suite or perturbations; do not write it."
@@ -154,14 +158,29 @@ def find_stress_mistakes(protocol: Protocol) -> Iterator[tuple[Where, str]]:
         if test.name in named[:index]:
             yield (*where, "name"), "is named twice."
         try:
-            _of_test(test)
+            perturbation, _ = _of_test(test)
         except ProctorError as error:
             yield where, str(error)
+            continue
+        if not scored and needs_yes_or_no(perturbation):
+            yield where, "is judged by a score about a yes or no, which this task does not answer."
     if stress.suite is not None:
         try:
-            _of_suite(stress.suite)
+            asked = [perturbation for perturbation, _ in _of_suite(stress.suite)]
         except ProctorError as error:
             yield ("stress", "suite"), str(error)
+            return
+        unfit = [each.name for each in asked if not scored and needs_yes_or_no(each)]
+        if unfit:
+            yield (
+                ("stress", "suite"),
+                f"{', '.join(unfit)} need a score about a yes or no; name the others under perturbations.",
+            )
+
+
+def needs_yes_or_no(perturbation: Perturbation) -> bool:
+    """Whether a perturbation is for one class, or is read out by AUROC or by the score of other pixels."""
+    return perturbation.cases != "all" or perturbation.readout != "paired difference"
 
 
 def too_many(stress: Stress) -> str | None:

@@ -34,6 +34,19 @@ STRESS_METRICS: Final[Mapping[str, Metric]] = {
         definition="Mean of stressed minus clean score, over the cases with both answers.",
         source="Raunig et al. 2015",
     ),
+    "answer_shift": Metric(
+        label="Distance to the clean answer",
+        definition=(
+            "Mean distance of the stressed answer from the clean one, as a share of the range; of several numbers the "
+            "largest."
+        ),
+        source="Raunig et al. 2015",
+    ),
+    "flip_rate": Metric(
+        label="Flips",
+        definition="Share of cases called another class or grade under stress than without it.",
+        source="Hendrycks & Dietterich 2019",
+    ),
     "difference_to_pixels": Metric(
         label="Difference to the pixels' score",
         definition=(

@@ -36,6 +36,7 @@ SHORTCUT_WORDS: Final[dict[StressVerdict, str]] = {
 MOST_CURVES: Final = 6
 _CHANGES: Final = ("auroc_change", "sensitivity_change", "specificity_change")
 _MODALITIES: Final = frozenset({"ct", "mr", "us", "dr", "mg", "nm", "pt"})
+_ALONE: Final = ("auroc", "difference_to_pixels", "answer_shift")
 _SHORT: Final = {"auroc_change": "AUROC", "sensitivity_change": "sens.", "specificity_change": "spec."}
 
 
@@ -140,7 +141,7 @@ def _shown(cell: StressCell) -> tuple[str, float]:
         return f"{_SHORT[worst.metric]} {decimal(worst.value, 2)}", 2 * loss
     if cell.verdict == "answered_nonsense":
         return f"{cell.answered}/{cell.cases} answered", 0.9
-    found = next((each for each in cell.estimates if each.metric in ("auroc", "difference_to_pixels")), None)
+    found = next((each for each in cell.estimates if each.metric in _ALONE), None)
     if found is not None and found.value is not None and cell.verdict in ("outside", "cannot_tell", "within"):
         return decimal(found.value, 2), 0.9 if cell.verdict == "outside" else 0.1
     return {"equal": "=", "refused": "refused", "not_applicable": "n/a"}.get(cell.verdict, ""), 0.0

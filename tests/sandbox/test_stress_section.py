@@ -97,11 +97,44 @@ def test_mistakes_name_the_line(written, section, message):
     assert message in str(error.value)
 
 
-def test_other_tasks_than_binary_are_told_so(written):
-    text = PROTOCOL.replace("kind: binary", "kind: measurement").partition("operating_points")[0]
-    text += "output: {value: {minimum: 0, maximum: 9, levels: 10, unit: mm}}\n"
-    with pytest.raises(ProtocolError, match="not for measurement; leave it out"):
-        load_protocol(written("stress: {suite: dr, patients: 20}\n", text))
+MEASURED = (
+    "proctor: protocol/1\nname: measured\ntitle: Millimetres\ntask: {kind: measurement, target: size, unit: image}\n"
+    "output: {value: {minimum: 0, maximum: 9, levels: 10, unit: mm}}\n"
+)
+
+
+def test_masks_are_told_that_they_cannot_be_stressed(written):
+    text = (
+        "proctor: protocol/1\nname: outlined\ntitle: Outlines\ntask: {kind: segmentation, target: m, unit: image}\n"
+        "output: {mask: {runs: 100}}\nboundary: {tolerance: 2}\n"
+    )
+    with pytest.raises(ProtocolError, match="stress: is not for segmentation"):
+        load_protocol(written("stress: {patients: 40, perturbations: [{name: zero_byte}]}\n", text))
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        (
+            "perturbations: [{name: header_of_another_patient}], patients: 20",
+            "judged by a score about a yes or no",
+        ),
+        (
+            "perturbations: [{name: side_marker_on_positives}], patients: 20",
+            "judged by a score about a yes or no",
+        ),
+        ("suite: radiograph, patients: 20", "side_marker_on_negatives.* need a score"),
+        ("shortcuts: [manufacturer]", "are about one score"),
+    ],
+)
+def test_what_needs_a_yes_or_no_is_refused_for_other_answers(written, section, words):
+    with pytest.raises(ProtocolError, match=words):
+        load_protocol(written(f"stress: {{{section}}}\n", MEASURED))
+    known = "stress: {patients: 40, perturbations: [{name: dr_gamma}, {name: zero_byte}]}\n"
+    assert [test.name for test in load_protocol(written(known, MEASURED)).stress.tests] == [
+        "dr_gamma",
+        "zero_byte",
+    ]
 
 
 def test_another_suite_of_a_later_version_does_not_change_what_is_registered(written, tmp_path, monkeypatch):
@@ -139,16 +172,10 @@ def test_what_is_left_at_its_default_does_not_change_a_registered_digest(written
     assert load_protocol(written(among)).digest != load_protocol(written(plain)).digest
 
 
-def test_a_triage_score_can_be_stressed_a_grade_cannot(written):
+def test_a_triage_score_can_be_stressed(written):
     section = "stress: {patients: 40, perturbations: [{name: zero_byte}]}\n"
     triage = PROTOCOL.replace("kind: binary", "kind: triage") + (
         "queue: {operating_point: default, arrivals_per_hour: 4, prevalence: 0.1, diseased: {mean_minutes: 10}, "
         "non_diseased: {mean_minutes: 5}}\n"
     )
     assert load_protocol(written(section, triage)).stress.tests[0].name == "zero_byte"
-    graded = (
-        "proctor: protocol/1\nname: graded\ntitle: Grades\ntask: {kind: ordinal, target: grade, unit: image}\n"
-        "output: {grades: {names: [a, b, c]}}\n"
-    )
-    with pytest.raises(ProtocolError, match="not for ordinal"):
-        load_protocol(written(section, graded))

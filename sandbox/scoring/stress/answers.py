@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sandbox.errors import ScoringError
-from sandbox.predictions import values
+from sandbox.predictions import columns
 from sandbox.protocol import Protocol
 from sandbox.scoring.cases import Bools, Floats, Integers
 from sandbox.scoring.failures import worst_case_scores
@@ -24,11 +25,15 @@ Codes = npt.NDArray[np.object_]
 class Sample:
     """The sampled cases, by case_id; parallel arrays of length n.
 
-    ``score`` is NaN where the clean case has no answer.
+    Attributes:
+        score: NaN where the clean case has no answer; of a task with other answers than one score, the distance to
+            the clean answer, which is 0.
+        numbers: the clean answer's numbers as shares of their ranges, shape (n, numbers), of such a task.
     """
 
     reference: Bools
     score: Floats
+    numbers: Floats | None
     patient: Integers
     levels: tuple[Levels, ...]
     row: dict[str, int]
@@ -38,11 +43,13 @@ class Sample:
 class Put:
     """The answers to one perturbation at one severity, in the order of the sample.
 
-    ``score`` is NaN where there is no answer; ``failure`` is the code or None; ``donor`` is the row of the donor, or
-    -1.
+    ``score`` is NaN where there is no answer (see ``Sample``); ``failure`` is the code or None; ``donor`` is the row of
+    the donor, or -1. ``flipped`` marks cases called another class or grade than without stress; None where there is
+    no such call.
     """
 
     score: Floats
+    flipped: Bools | None
     failure: Codes
     donor: Integers
 
@@ -59,14 +66,24 @@ def sample_of(table: pa.Table, asked: pa.Table, protocol: Protocol) -> Sample:
     """
     wanted = pc.unique(asked["case_id"].combine_chunks())
     chosen = table.filter(pc.is_in(table["case_id"], wanted)).sort_by("case_id").combine_chunks()
-    if chosen.num_rows != len(wanted) or chosen[REFERENCE].null_count:
+    scored = protocol.output.score is not None
+    if chosen.num_rows != len(wanted) or (scored and chosen[REFERENCE].null_count):
         raise ScoringError(
             "a stressed ask is about a case that was not scored; remove stress.parquet and run again"
         )
     patient = pc.dictionary_encode(chosen["patient_key"].combine_chunks()).indices.to_numpy()
+    if scored:
+        reference = pc.cast(chosen[REFERENCE], pa.int8()).to_numpy().astype(bool)
+        numbers, score = None, _numbers(chosen["score"])
+    else:
+        # Without a yes or no there are no classes to tell apart.
+        reference = np.zeros(chosen.num_rows, dtype=bool)
+        numbers = _shares([_numbers(chosen[name]) for name in protocol.answer_columns], protocol)
+        score = numbers.sum(axis=1) * 0
     return Sample(
-        reference=pc.cast(chosen[REFERENCE], pa.int8()).to_numpy().astype(bool),
-        score=_numbers(chosen["score"]),
+        reference=reference,
+        score=score,
+        numbers=numbers,
         patient=patient.astype(np.int64),
         levels=protocol_levels(chosen, protocol),
         row={case_id: index for index, case_id in enumerate(chosen["case_id"].to_pylist())},
@@ -79,14 +96,17 @@ def put_of(asked: pa.Table, sample: Sample, protocol: Protocol) -> dict[tuple[st
     Raises:
         ScoringError: a sampled case was not asked, or asked twice.
     """
-    number = protocol.output.numbers[0]
-    lists = asked["levels"].combine_chunks()
-    first = pc.list_element(pc.if_else(pc.is_valid(lists), lists, pa.scalar([0], lists.type)), 0)
-    scores = _numbers(values(pc.if_else(pc.is_valid(lists), first, None), number))
+    answers = [_numbers(column) for column in columns(asked, protocol.output.numbers)]
     rows = np.array([sample.row[case_id] for case_id in asked["case_id"].to_pylist()], dtype=np.int64)
     donors = np.array(
         [-1 if donor is None else sample.row[donor] for donor in asked["donor"].to_pylist()], dtype=np.int64
     )
+    scores, flipped = answers[0], None
+    if sample.numbers is not None:
+        given, clean = _shares(answers, protocol), sample.numbers[rows]
+        # Where the clean case has no answer there is no distance, but the case was answered.
+        scores = np.where(np.isnan(clean[:, 0]), given[:, 0] * 0, np.abs(given - clean).max(axis=1))
+        flipped = _flips(given, clean, protocol)
     codes = np.array(asked["failure"].to_pylist(), dtype=object)
     names = asked["perturbation"].to_pylist()
     cells: dict[tuple[str, int], list[int]] = {}
@@ -97,13 +117,39 @@ def put_of(asked: pa.Table, sample: Sample, protocol: Protocol) -> dict[tuple[st
         order = np.array(chosen)[np.argsort(rows[chosen], kind="stable")]
         if rows[order].tolist() != list(range(len(sample.row))):
             raise ScoringError("the stressed asks do not hold each sampled case once; remove stress.parquet")
-        found[key] = Put(score=scores[order], failure=codes[order], donor=donors[order])
+        found[key] = Put(
+            score=scores[order],
+            flipped=None if flipped is None else flipped[order],
+            failure=codes[order],
+            donor=donors[order],
+        )
     return found
 
 
 def ranked_scores(score: Floats, reference: Bools) -> Floats:
     """Scores in which a case without an answer is wrong at any threshold (-inf or +inf)."""
     return worst_case_scores(np.nan_to_num(score), reference, np.isnan(score))
+
+
+def _shares(answers: Sequence[Floats], protocol: Protocol) -> Floats:
+    """Numbers of each answer as shares of their ranges, shape (answers, numbers)."""
+    parts = [
+        (column - number.minimum) / (number.maximum - number.minimum)
+        for column, number in zip(answers, protocol.output.numbers, strict=True)
+    ]
+    # Levels are far apart; equal ones must be equal whatever arithmetic they came through.
+    return np.round(np.column_stack(parts), 9)
+
+
+def _flips(given: Floats, clean: Floats, protocol: Protocol) -> Bools | None:
+    """Cases of which the class with the largest number, or the grade, is another one."""
+    both = ~np.isnan(given[:, 0]) & ~np.isnan(clean[:, 0])
+    if protocol.task.kind == "multiclass":
+        given, clean = np.nan_to_num(given), np.nan_to_num(clean)
+        return np.asarray(both & (given.argmax(axis=1) != clean.argmax(axis=1)))
+    if protocol.task.kind == "ordinal":
+        return np.asarray(both & (given[:, 0] != clean[:, 0]))
+    return None
 
 
 def _numbers(column: pa.ChunkedArray | pa.Array) -> Floats:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sandbox.results import Estimate
-from sandbox.scoring.cases import make_cases
+from sandbox.scoring.cases import Bools, make_cases
 from sandbox.scoring.failures import count_failures
 from sandbox.scoring.proportions import proportion
 from sandbox.scoring.roc import auroc
@@ -107,10 +107,16 @@ def _others(pairs: Pairs, perturbation: Perturbation, setting: Setting) -> Itera
     elif perturbation.readout == "score follows the pixels":
         yield mean_of("difference_to_pixels", pairs, np.abs(pairs.stressed - pairs.donor), setting)
         yield mean_of("difference_to_header", pairs, np.abs(pairs.stressed - pairs.clean), setting)
-    lost = np.isnan(pairs.stressed)[pairs.counted]
-    yield proportion(
-        "failure_rate",
-        lost,
+    if pairs.flipped is not None:
+        yield _share("flip_rate", pairs.flipped, pairs, setting)
+    yield _share("failure_rate", np.isnan(pairs.stressed), pairs, setting)
+
+
+def _share(metric: str, hit: Bools, pairs: Pairs, setting: Setting) -> Estimate:
+    """Share of the counted cases with ``hit``."""
+    return proportion(
+        metric,
+        hit[pairs.counted],
         pairs.patient[pairs.counted],
         positives=int(np.count_nonzero(pairs.reference[pairs.counted])),
         level=setting.level,

@@ -41,10 +41,16 @@ class Change:
 
 
 def changes_of(pairs: Pairs, setting: Setting) -> Iterator[Change]:
-    """Changes of AUROC, of sensitivity and specificity at each threshold, and of the score."""
+    """Changes of AUROC, of sensitivity and specificity at each threshold, and of the score.
+
+    Of other answers than one score: how far they moved.
+    """
+    if not setting.scored:
+        yield _shift(pairs, setting, "answer_shift")
+        return
     yield _auroc(pairs, setting)
     yield from _rates(pairs, setting)
-    yield _shift(pairs, setting)
+    yield _shift(pairs, setting, "score_shift")
 
 
 def _auroc(pairs: Pairs, setting: Setting) -> Change:
@@ -100,9 +106,9 @@ def _changed(metric: str, found: Difference, pairs: Pairs, kept: Bools, setting:
     return estimate(metric, found.value, interval, basis, found.method, reason=reason)
 
 
-def _shift(pairs: Pairs, setting: Setting) -> Change:
+def _shift(pairs: Pairs, setting: Setting, metric: str) -> Change:
     moved = pairs.stressed - pairs.clean
-    found = mean_of("score_shift", pairs, moved, setting)
+    found = mean_of(metric, pairs, moved, setting)
     known = pairs.counted & ~np.isnan(moved)
     contribution = np.zeros(moved.size)
     beyond = None

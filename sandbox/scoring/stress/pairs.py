@@ -18,7 +18,10 @@ NOT_APPLICABLE = "not_applicable"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What every cell needs: the protocol's choices, and the lowest score of each threshold that is a call."""
+    """What every cell needs: the protocol's choices, and the lowest score of each threshold that is a call.
+
+    ``scored``: the task answers one score about a yes or no; of others the distance to the clean answer is judged.
+    """
 
     evaluation: str
     level: float
@@ -26,13 +29,15 @@ class Setting:
     margins: Margins
     thresholds: dict[str, float]
     proportion: str
+    scored: bool
 
 
 def setting_of(protocol: Protocol, evaluation: str) -> Setting:
     """Read the setting off a protocol with a section ``stress``."""
-    stress, score = protocol.stress, protocol.score
+    stress, score = protocol.stress, protocol.output.score
     assert stress is not None
-    span = score.maximum - score.minimum
+    # Distances to the clean answer are shares of the range.
+    span = 1.0 if score is None else score.maximum - score.minimum
     return Setting(
         evaluation=evaluation,
         level=stress.level,
@@ -47,9 +52,10 @@ def setting_of(protocol: Protocol, evaluation: str) -> Setting:
         thresholds={
             point.name: point.threshold - 1e-9 * span
             for point in protocol.operating_points
-            if point.threshold is not None
+            if score is not None and point.threshold is not None
         },
         proportion=protocol.intervals.proportion,
+        scored=score is not None,
     )
 
 
@@ -63,6 +69,7 @@ class Pairs:
     reference: Bools
     clean: Floats
     stressed: Floats
+    flipped: Bools | None
     donor: Floats
     counted: Bools
     patient: Integers
@@ -92,6 +99,7 @@ def pairs_of(sample: Sample, put: Put, perturbation: Perturbation) -> Pairs:
         reference=sample.reference[kept],
         clean=sample.score[kept],
         stressed=np.where(counted, put.score, sample.score)[kept],
+        flipped=None if put.flipped is None else put.flipped[kept],
         donor=np.where(put.donor >= 0, sample.score[put.donor], np.nan)[kept],
         counted=counted[kept],
         patient=sample.patient[kept],

@@ -102,7 +102,7 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
             specificity=setting.margins.specificity,
             score=setting.margins.score,
         ),
-        clean=tuple(_clean(sample, setting)) if tests else (),
+        clean=tuple(_clean(sample, setting)) if tests and setting.scored else (),
         tests=tuple(tests),
         ranked=ranking([test for test in tests if test.name != CLEAN]),
         verdicts=tuple(
@@ -177,7 +177,9 @@ def _groups(
     )
     if not compared or protocol.stress is None:
         return ()
-    harm = harm_of(sample, put, Range(low=protocol.score.minimum, high=protocol.score.maximum))
+    score = protocol.output.score
+    ends = Range(low=0.0, high=1.0) if score is None else Range(low=score.minimum, high=score.maximum)
+    harm = harm_of(sample, put, ends)
     return compare_groups(sample, harm, protocol.stress.level, protocol.minimum.patients)
 
 

@@ -16,7 +16,7 @@ from sandbox.stress_results import VERDICTS, StressCell, StressTestResult, Stres
 Judged = tuple[StressVerdict, str]
 BROKEN: tuple[StressVerdict, ...] = ("outside", "answered_nonsense")
 _NOT_SURE: tuple[StressVerdict, ...] = (*BROKEN, "cannot_tell")
-_SHIFT = "score_shift"
+_SHIFTS = {"score_shift": "mean score", "answer_shift": "mean distance to the clean answer, of the range,"}
 # Silence of a container that was not asked is no refusal.
 _NEVER_PUT = ("staging_failed", "not_started", "run_timeout")
 _CHANGES = {"auroc_change": "AUROC", "sensitivity_change": "sensitivity", "specificity_change": "specificity"}
@@ -99,9 +99,9 @@ def _small_loss(cell: StressCell, margins: Margins, level: float) -> Judged:
     losses = {(each.metric, each.subject): each for each in cell.losses}
     judged = []
     for found in cell.estimates:
-        if found.metric not in (*_CHANGES, _SHIFT):
+        if found.metric not in (*_CHANGES, *_SHIFTS):
             continue
-        verdict, reason = (_shift if found.metric == _SHIFT else _loss)(found, margins)
+        verdict, reason = (_shift if found.metric in _SHIFTS else _loss)(found, margins)
         loss = losses.get((found.metric, found.subject))
         if verdict == "outside" and loss is not None and not loss.shown:
             verdict = "cannot_tell"
@@ -118,7 +118,7 @@ def _small_loss(cell: StressCell, margins: Margins, level: float) -> Judged:
 def _size(found: Estimate, margins: Margins) -> float:
     """A loss, or the shift of a score, in units of its margin."""
     value = found.value or 0.0
-    return abs(value) / margins.score if found.metric == _SHIFT else -value / margins.of(found.metric)
+    return abs(value) / margins.score if found.metric in _SHIFTS else -value / margins.of(found.metric)
 
 
 def _loss(found: Estimate, margins: Margins) -> Judged:
@@ -139,7 +139,7 @@ def _shift(found: Estimate, margins: Margins) -> Judged:
     margin = margins.score
     if found.value is None or found.low is None or found.high is None:
         return "cannot_tell", f"score: {found.reason}"
-    shown = f"mean score {_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})"
+    shown = f"{_SHIFTS[found.metric]} {_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})"
     if found.low > margin or found.high < -margin:
         return "outside", f"{shown}: a shift beyond {margin:g} is shown."
     if -margin < found.low and found.high < margin:
