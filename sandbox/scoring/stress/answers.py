@@ -138,7 +138,7 @@ def _shares(answers: Sequence[Floats], protocol: Protocol) -> Floats:
         for column, number in zip(answers, protocol.output.numbers, strict=True)
     ]
     # Levels are far apart; equal ones must be equal whatever arithmetic they came through.
-    return np.round(np.column_stack(parts), 9)
+    return np.asarray(np.round(np.column_stack(parts), 9), dtype=np.float64)
 
 
 def _flips(given: Floats, clean: Floats, protocol: Protocol) -> Bools | None:
