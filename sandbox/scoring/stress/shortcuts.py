@@ -98,7 +98,8 @@ def find_shortcuts(table: pa.Table, protocol: Protocol, evaluation: str) -> tupl
         return ()
     known = table.filter(pc.and_(pc.is_valid(table["score"]), pc.is_valid(table[REFERENCE]))).combine_chunks()
     levels = [_levels(known, name) for name in stress.shortcuts]
-    classes = [_class(known, levels, positive, protocol.minimum.patients) for positive in (True, False)]
+    span = protocol.score.maximum - protocol.score.minimum
+    classes = [_class(known, levels, positive, span, protocol.minimum.patients) for positive in (True, False)]
     replicates = protocol.intervals.bootstrap_replicates
     drawn = [_null(each, evaluation, replicates) for each in classes]
     largest = np.max([np.abs(z).max(axis=1, initial=0.0) for z in drawn], axis=0)
@@ -128,8 +129,8 @@ def _levels(table: pa.Table, name: str) -> Levels:
     return parts[0] if len(parts) == 1 else cross(parts, name)
 
 
-def _class(table: pa.Table, levels: Sequence[Levels], positive: bool, smallest: int) -> _Class:
-    """One number a patient; of two groups that are each other's rest only the smaller one is kept."""
+def _class(table: pa.Table, levels: Sequence[Levels], positive: bool, span: float, smallest: int) -> _Class:
+    """One number a patient, in units of the score's range; of two groups that are each other's rest only the smaller one is kept."""
     reference = pc.cast(table[REFERENCE].combine_chunks(), pa.int8()).to_numpy().astype(bool)
     chosen = np.flatnonzero(reference == positive)
     keys = pc.dictionary_encode(table["patient_key"].combine_chunks()).indices.to_numpy()[chosen]
@@ -137,6 +138,8 @@ def _class(table: pa.Table, levels: Sequence[Levels], positive: bool, smallest: 
     count = np.bincount(patient) if patient.size else np.zeros(0, dtype=np.int64)
     score = pc.cast(table["score"].combine_chunks(), pa.float64()).to_numpy()[chosen]
     mean = np.bincount(patient, weights=score) / np.maximum(count, 1) if patient.size else np.zeros(0)
+    # Means of equal scores must be equal: their last digits would tell how many cases a patient has.
+    mean = np.round(mean / span, 9)
     members, groups = [], []
     for level in levels:
         names, columns = _memberships(level, chosen, patient, count.size)

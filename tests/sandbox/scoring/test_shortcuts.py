@@ -156,6 +156,25 @@ def test_of_two_groups_one_comparison_is_made_and_equal_scores_tell_nothing():
     assert {group.auroc.value for group in same.groups} == {0.5}
 
 
+def test_the_number_of_cases_a_patient_has_is_not_told_by_rounding():
+    """One scanner takes three images a patient, the other one: sums of 0.9 divided by three are not quite 0.9."""
+    few, many = world(n=100, scanners=1), world(n=100, cases=3, scanners=1, seed=2)
+    table = pa.concat_tables(
+        [
+            few,
+            many.set_column(3, "scanner", pa.array(["S9"] * 300)).set_column(
+                1, "patient_key", pa.array([f"q{i // 3}" for i in range(300)])
+            ),
+        ]
+    )
+    score = [0.9 if truth else 0.1 for truth in table["reference"].to_pylist()]
+    table = table.set_column(table.schema.get_field_index("score"), "score", pa.array(score))
+    (found,) = find_shortcuts(table, protocol(), "e-1")
+    assert len(found.groups) == 2
+    assert not found.shown
+    assert {group.auroc.value for group in found.groups} == {0.5}
+
+
 def test_nothing_to_compare_is_not_applicable():
     (found,) = find_shortcuts(world(n=100, scanners=1), protocol(), "e-1")
     assert (found.verdict, found.groups, found.shown) == ("not_applicable", (), False)
