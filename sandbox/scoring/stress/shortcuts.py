@@ -130,7 +130,10 @@ def _levels(table: pa.Table, name: str) -> Levels:
 
 
 def _class(table: pa.Table, levels: Sequence[Levels], positive: bool, span: float, smallest: int) -> _Class:
-    """One number a patient, in units of the score's range; of two groups that are each other's rest only the smaller one is kept."""
+    """One number a patient, in units of the score's range.
+
+    Of two groups that are each other's rest only the smaller one is kept.
+    """
     reference = pc.cast(table[REFERENCE].combine_chunks(), pa.int8()).to_numpy().astype(bool)
     chosen = np.flatnonzero(reference == positive)
     keys = pc.dictionary_encode(table["patient_key"].combine_chunks()).indices.to_numpy()[chosen]
