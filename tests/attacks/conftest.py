@@ -14,6 +14,6 @@ def pytest_terminal_summary(terminalreporter):
         if outcome:
             name, unit, full, default, bound, note = outcome
             held = "" if passed else "  NOT HELD"
-            terminalreporter.write_line(
-                f"{name:62}{full:9.3f}{default:9.3f}{bound:9.3f}  {unit}; {note}{held}"
-            )
+            # Figures of a publication's own mechanism have no bound of ours.
+            limit = f"{'-':>9}" if bound is None else f"{bound:9.3f}"
+            terminalreporter.write_line(f"{name:62}{full:9.3f}{default:9.3f}{limit}  {unit}; {note}{held}")

@@ -14,7 +14,7 @@ from scipy import optimize
 
 from sandbox.disclosure.screen import screen
 from sandbox.protocol import Protocol
-from sandbox.reuse.bits import cost, reuse_adjusted_half_width
+from sandbox.reuse.bits import cost
 from sandbox.scoring.score import score
 from tests.attacks import simulations, thresholdout_auc
 from tests.attacks.reusable_holdout import reusable_holdout
@@ -101,9 +101,8 @@ def test_the_reusable_holdout_at_the_size_of_its_publication(record_property):
 
 
 def gained(name, plain, held):
-    full, default = plain.told - plain.fresh, held.told - held.fresh
-    bound = reuse_adjusted_half_width(simulations.REUSE.bits_per_vendor, 10_000, simulations.REUSE.delta)
-    return name, "accuracy above the truth", full, default, bound, "default: Thresholdout"
+    note = "default: Thresholdout with the authors' settings"
+    return name, "accuracy above the truth", plain.told - plain.fresh, held.told - held.fresh, None, note
 
 
 def test_a_test_set_that_is_asked_thirty_times_is_less_optimistic_through_thresholdout(record_property):
@@ -120,13 +119,13 @@ def test_a_test_set_that_is_asked_thirty_times_is_less_optimistic_through_thresh
     # Nearly every question is answered with noise at these settings: the budget is no count of overfits.
     assert found.spent > 0.6
     if FULL:
-        note = f"published 0.074 and 0.032; {found.spent:.2f} of the questions cost budget"
+        note = f"default: ThresholdoutAUC; published 0.074 and 0.032; {found.spent:.2f} of the questions cost budget"
         told = (
             "best of all subsets, 30 rounds, 100 test cases",
             "AUROC above the truth",
             naive,
             held,
-            1.0,
+            None,
             note,
         )
         record_property("outcome", told)
@@ -135,7 +134,7 @@ def test_a_test_set_that_is_asked_thirty_times_is_less_optimistic_through_thresh
 
 
 def test_subsets_fitted_at_once_are_those_fitted_one_by_one():
-    """Newton's steps over all subsets against scikit-learn-free fits by scipy's own minimiser."""
+    """Newton's steps over all subsets against scipy's minimiser, subset by subset."""
     random = np.random.default_rng(5)
     x = random.standard_normal((120, 4))
     y = random.random(120) < thresholdout_auc.expit(x @ [0.8, -0.5, 0.0, 0.3])
