@@ -34,6 +34,8 @@ class Outline:
         groups: ``all`` first, then ``attribute=level``; empty for a task without one binary target.
         criteria: names of the acceptance criteria.
         cases: number of cases.
+        subject: the class, grade or label that the numbers are about; None for a task with one target.
+        ranked: AUROC may be told.
     """
 
     scope: str
@@ -42,6 +44,13 @@ class Outline:
     groups: tuple[str, ...]
     criteria: tuple[str, ...]
     cases: int
+    subject: str | None = None
+    ranked: bool = True
+
+    @property
+    def about(self) -> str:
+        """The subject as a part of a path."""
+        return f"/{self.subject}" if self.subject else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,20 +86,20 @@ def _slots(outline: Outline, rules: DisclosureRules) -> Iterator[Slot]:
         path = f"{head}/acceptance/{name}"
         yield Slot(path=path, kind="verdict", levels=4, family="criterion", name=name)
     for group in outline.groups if rules.strata == "rules" else outline.groups[:1]:
-        yield from _group_slots(outline, rules, head, group)
+        yield from _group_slots(outline, rules, f"{head}{outline.about}", group)
     if rules.label_free == "rules" and outline.groups:
         for code in FailureCode:
-            path = f"{head}/all/failures/{code.value}"
+            path = f"{head}{outline.about}/all/failures/{code.value}"
             levels = _count_levels(outline.cases, rules)
             yield Slot(path=path, kind="count", levels=levels, family="failure_count", name=code.value)
 
 
 def _group_slots(outline: Outline, rules: DisclosureRules, head: str, group: str) -> Iterator[Slot]:
     for name in TRUTH:
-        path = f"holdout/{outline.protocol}/{group}/{name}"
+        path = f"holdout/{outline.protocol}{outline.about}/{group}/{name}"
         levels = _count_levels(outline.cases, rules)
         yield Slot(path=path, kind="count", levels=levels, family="holdout", group=group, name=name)
-    if "auroc" in rules.metrics:
+    if "auroc" in rules.metrics and outline.ranked:
         for part in _PARTS:
             levels = _grid_levels((rules.score_grid,)) if part == "value" else _grid_levels(rules.rate_grids)
             yield Slot(

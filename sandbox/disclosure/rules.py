@@ -34,8 +34,8 @@ class DisclosureRules(BaseModel):
             cases. They tell how many cases there are, besides the rate, and so need coarser steps.
         minimum_width: how many whole numbers, at least, every protected cell must stay free to move over
             after all that was ever released: largest minus smallest feasible value.
-        minimum_difference: fewest patients by which two hold-out versions, or the calls of two submissions,
-            may differ unless they do not differ at all.
+        minimum_difference: fewest patients by which two hold-out versions, or the answers of two submissions,
+            may differ unless they do not differ at all. Numbers over answers that are closer are withheld.
         metrics: what may leave at all; the rest tells more than it is worth to a vendor.
         label_free: ``withheld``: failure rates and failure counts do not leave; ``rules``: by the rules.
         strata: ``withheld``: only numbers over all cases leave.

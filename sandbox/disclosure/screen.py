@@ -15,23 +15,37 @@ form of the protocol's digest):
     holdout/P/all/positives|negatives|patients                   counts of the hold-out, paid once
     holdout/P/<attribute>=<level>/positives|negatives|patients
 
-Of a task without one binary target only verdicts leave: the audit cannot follow its other numbers.
+A task with classes, grades or labels has these for each of them (:mod:`sandbox.disclosure.subjects`), its name after
+``P``: ``<scope>/P/<class>/call/all/sensitivity/value``, ``<scope>/P/<label>/<operating point>/all/...``. Of a
+measurement, a segmentation or a detection only verdicts leave: a mean moves with single patients, and the audit of
+counts cannot follow it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from sandbox.disclosure import telling
 from sandbox.disclosure.cells import ALL
 from sandbox.disclosure.counted import Counted, count
 from sandbox.disclosure.fields import ReleasedField, RuleVerdict, Screened
-from sandbox.disclosure.outline import Outline, Selection, Slot, slots
+from sandbox.disclosure.outline import RATES, Outline, Selection, Slot, slots
 from sandbox.disclosure.rules import DisclosureRules
+from sandbox.disclosure.subjects import (
+    CALL,
+    EXCLUSIVE,
+    SUBJECT_TASKS,
+    against_rest,
+    between_subjects,
+    planned_points,
+    planned_subjects,
+    subjects_of,
+)
 from sandbox.disclosure.suppression import Withheld, decide, estimates_of
 from sandbox.disclosure.telling import Told
 from sandbox.protocol import Protocol
-from sandbox.results import Results
+from sandbox.results import CriterionResult, Results
 
 SCORED_TASKS = frozenset({"binary", "triage"})
 _PASSED = "Passes every rule of the policy."
@@ -51,40 +65,84 @@ def screen(
     Returns:
         Fields, what each rule said, and what the audit needs.
     """
-    protocol = protocol_mark(results.protocol_digest)
-    scored = results.task in SCORED_TASKS and results.flow.positives is not None
-    counted = count(results, scope, protocol) if scored else Counted(groups=())
-    outline = Outline(
-        scope=scope,
-        protocol=protocol,
-        points=tuple(counted.confusion),
-        groups=(ALL, *(group.name for group in counted.groups)) if scored else (),
-        criteria=tuple(criterion.name for criterion in results.acceptance),
-        cases=results.flow.cases,
-    )
-    estimates = estimates_of(results.analysis()) if scored else {}
-    decisions = decide(counted, estimates, rules) if scored else {}
-    writer = telling.Writer(
-        results=results, counted=counted, estimates=estimates, decisions=decisions, rules=rules
-    )
-    fields, verdicts = [], []
-    for slot in slots(outline, rules, selection):
-        told = writer.tell(slot)
-        fields.append(_field(slot, told))
-        refusal = told.refusal or Withheld(rule="rounding", sentence=_PASSED)
-        verdicts.append(
-            RuleVerdict(
-                rule=refusal.rule,
-                field=slot.path,
-                passed=told.refusal is None,
-                sentence=refusal.sentence,
-            )
-        )
+    mark = protocol_mark(results.protocol_digest)
+    parts = list(_parts(results, rules, scope, mark))
+    writers = [writer for _, writer in parts]
+    told: dict[str, Told] = {}
+    chosen: list[Slot] = []
+    for outline, writer in parts:
+        for slot in slots(outline, rules, selection):
+            chosen.append(slot)
+            told[slot.path] = _criteria(slot, results, writers) or writer.tell(slot)
+    fields = tuple(_field(slot, told[slot.path]) for slot in chosen)
+    counted = [writer.counted for writer in writers if writer.counted.truth]
+    structure = [found for part in counted for found in part.structure]
+    if results.task in SUBJECT_TASKS and counted:
+        structure += between_subjects(counted, exclusive=results.task in EXCLUSIVE)
     return Screened(
-        fields=tuple(fields),
-        verdicts=tuple(verdicts),
-        structure=counted.structure,
-        protected=telling.protected(counted, fields),
+        fields=fields,
+        verdicts=tuple(_verdict(slot, told[slot.path]) for slot in chosen),
+        structure=tuple(structure),
+        protected=tuple(dict.fromkeys(cell for part in counted for cell in telling.protected(part, fields))),
+    )
+
+
+def _parts(
+    results: Results, rules: DisclosureRules, scope: str, mark: str
+) -> Iterator[tuple[Outline, telling.Writer]]:
+    """The outline and the writer of the whole, and of each subject where a task has several."""
+    criteria = tuple(criterion.name for criterion in results.acceptance)
+    scored = results.task in SCORED_TASKS and results.flow.positives is not None
+    whole = Outline(
+        scope=scope, protocol=mark, points=(), groups=(), criteria=criteria, cases=results.flow.cases
+    )
+    if not scored:
+        nothing = Counted(groups=())
+        yield whole, telling.Writer(results=results, counted=nothing, estimates={}, decisions={}, rules=rules)
+    subjects = subjects_of(results) if results.task in SUBJECT_TASKS else ()
+    for subject in (None,) if scored else subjects:
+        own = results if subject is None else against_rest(results, subject)
+        counted = count(own, scope if subject is None else f"{scope}:{subject}", mark)
+        estimates = estimates_of(own.analysis())
+        outline = replace(
+            whole,
+            points=tuple(counted.confusion),
+            groups=(ALL, *(group.name for group in counted.groups)),
+            criteria=criteria if subject is None else (),
+            subject=subject,
+            ranked=results.task not in EXCLUSIVE,
+        )
+        decisions = decide(counted, estimates, rules)
+        yield (
+            outline,
+            telling.Writer(
+                results=own, counted=counted, estimates=estimates, decisions=decisions, rules=rules
+            ),
+        )
+
+
+def _criteria(slot: Slot, results: Results, writers: Sequence[telling.Writer]) -> Told | None:
+    """Verdicts of a task with several subjects: a criterion on a subject's rate is that subject's to tell."""
+    if results.task not in SUBJECT_TASKS or slot.family not in ("verdict", "criterion"):
+        return None
+    own = dict(zip(subjects_of(results), writers[1:], strict=True))
+    if slot.family == "verdict":
+        every = (_criterion(each, own) for each in results.acceptance)
+        return telling.overall(results.verdict, tuple(every))
+    return _criterion(next(each for each in results.acceptance if each.name == slot.name), own)
+
+
+def _criterion(criterion: CriterionResult, writers: Mapping[str, telling.Writer]) -> Told:
+    if criterion.subject is None or criterion.subject not in writers or criterion.metric not in RATES:
+        return Told(value=criterion.verdict)
+    point = criterion.operating_point or CALL
+    return writers[criterion.subject].tell_criterion(replace(criterion, operating_point=point))
+
+
+def _verdict(slot: Slot, told: Told) -> RuleVerdict:
+    refusal = told.refusal or Withheld(rule="rounding", sentence=_PASSED)
+    return RuleVerdict(
+        rule=refusal.rule, field=slot.path, passed=told.refusal is None, sentence=refusal.sentence
     )
 
 
@@ -110,18 +168,32 @@ def plan(
         scope: any name.
         selection: as in :func:`screen`.
     """
-    scored = protocol.task.kind in SCORED_TASKS
-    outline = Outline(
+    kind = protocol.task.kind
+    whole = Outline(
         scope=scope,
         protocol=protocol_mark(protocol.digest),
         points=tuple(point.name for point in protocol.operating_points if point.threshold is not None)
-        if scored
+        if kind in SCORED_TASKS
         else (),
-        groups=(ALL, *groups) if scored else (),
+        groups=(ALL, *groups) if kind in SCORED_TASKS else (),
         criteria=tuple(criterion.name for criterion in protocol.acceptance),
         cases=cases,
     )
-    return tuple(_field(slot, Told()) for slot in slots(outline, rules, selection))
+    outlines = [whole]
+    if kind in SUBJECT_TASKS:
+        outlines += [
+            replace(
+                whole,
+                points=planned_points(protocol),
+                groups=(ALL, *groups),
+                criteria=(),
+                subject=subject,
+                ranked=kind not in EXCLUSIVE,
+            )
+            for subject in planned_subjects(protocol)
+        ]
+    found = (slot for outline in outlines for slot in slots(outline, rules, selection))
+    return tuple(_field(slot, Told()) for slot in found)
 
 
 def protocol_mark(digest: str) -> str:

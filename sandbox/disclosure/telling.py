@@ -45,7 +45,7 @@ class Writer:
         if slot.family == "verdict":
             return self._verdict()
         if slot.family == "criterion":
-            return self._criterion(next(c for c in self.results.acceptance if c.name == slot.name))
+            return self.tell_criterion(next(c for c in self.results.acceptance if c.name == slot.name))
         name = f"failures/{slot.name}" if slot.family == "failure_count" else slot.name
         key = Key(name, slot.group, slot.point)
         refusal = self.decisions[key]
@@ -198,15 +198,10 @@ class Writer:
         return floors
 
     def _verdict(self) -> Told:
-        """The overall verdict is taken to tell each criterion's."""
-        told = [self._criterion(criterion) for criterion in self.results.acceptance]
-        refusal = next((part.refusal for part in told if part.refusal), None)
-        constraints = tuple(found for part in told for found in part.constraints)
-        if refusal is not None:
-            return Told(refusal=refusal, constraints=constraints)
-        return Told(value=self.results.verdict, constraints=constraints)
+        return overall(self.results.verdict, [self.tell_criterion(each) for each in self.results.acceptance])
 
-    def _criterion(self, criterion: CriterionResult) -> Told:
+    def tell_criterion(self, criterion: CriterionResult) -> Told:
+        """Write the verdict of one criterion, and the counts that it implies."""
         if not self.counted.truth:
             return Told(value=criterion.verdict)
         group = self._group_of(criterion)
@@ -248,6 +243,13 @@ class Writer:
             return ALL
         names = {f"{group.attribute} = {group.level}": group.name for group in self.counted.groups}
         return names.get(criterion.stratum, ALL)
+
+
+def overall(verdict: str | None, criteria: Sequence[Told]) -> Told:
+    """The overall verdict, which is taken to tell each criterion's."""
+    refusal = next((part.refusal for part in criteria if part.refusal), None)
+    constraints = tuple(found for part in criteria for found in part.constraints)
+    return Told(value=None if refusal else verdict, constraints=constraints, refusal=refusal)
 
 
 def protected(counted: Counted, fields: Iterable[ReleasedField]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from sandbox.applicability import join_strata
 from sandbox.disclosure.cells import ALL
 from sandbox.disclosure.rules import DisclosureRules
 from sandbox.disclosure.screen import SCORED_TASKS
+from sandbox.disclosure.subjects import SUBJECT_TASKS
 from sandbox.policy import Policy
 from sandbox.protocol import Protocol
 from sandbox.release.issued import Issued
@@ -33,7 +34,7 @@ def foresee(
         told: what was issued of this hold-out version.
     """
     rules = policy.disclosure
-    if protocol.task.kind not in SCORED_TASKS:
+    if protocol.task.kind not in SCORED_TASKS | SUBJECT_TASKS:
         return (
             f"Of a task of the kind {protocol.task.kind} only verdicts can be released: the audit cannot follow its "
             "numbers.",

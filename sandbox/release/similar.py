@@ -24,10 +24,12 @@ from sandbox.disclosure.differencing import differ_by_few
 from sandbox.disclosure.fields import Constraint, Screened
 from sandbox.disclosure.rules import DisclosureRules
 from sandbox.disclosure.screen import SCORED_TASKS, protocol_mark
+from sandbox.disclosure.subjects import SUBJECT_TASKS, planned_points, planned_subjects
 from sandbox.disclosure.withholding import Links, without
 from sandbox.errors import ReleaseError
 from sandbox.evaluation import Evaluation
 from sandbox.evidence.ledger import Ledger
+from sandbox.protocol import Protocol
 from sandbox.release.issued import Issued
 from sandbox.results import Results, from_json
 from sandbox.scoring.store import labelled_cases
@@ -53,6 +55,7 @@ class Answered:
         calls: operating point to -1 failed, 0 negative, 1 positive; for a task with one score.
         cells: operating point to the names of its cells over all cases.
         members: group name to the cases in it.
+        middles: what stands between protocol and group in the paths of a task with several subjects.
     """
 
     scope: str
@@ -63,6 +66,7 @@ class Answered:
     calls: Mapping[str, npt.NDArray[np.int8]]
     cells: Mapping[str, Mapping[str, str]]
     members: Mapping[str, Bools]
+    middles: tuple[str, ...]
 
 
 def withhold_similar(
@@ -134,7 +138,15 @@ def read_answered(workspace: Workspace, ledger: Ledger, evaluation: str) -> Answ
         calls=calls,
         cells=cells,
         members=members,
+        middles=_middles(protocol),
     )
+
+
+def _middles(protocol: Protocol) -> tuple[str, ...]:
+    if protocol.task.kind not in SUBJECT_TASKS:
+        return ()
+    subjects, points = planned_subjects(protocol), planned_points(protocol)
+    return (*subjects, *(f"{subject}/{point}" for subject in subjects for point in points))
 
 
 def prediction_scope(ledger: Ledger, evaluation: str) -> str:
@@ -168,6 +180,8 @@ def _similar(own: Answered, earlier: Answered, told: Sequence[str], rules: Discl
                 yield f"{head}/{name}/{group}/"
         if _was_told(told, f"/{group}/") and _few(own, answers, 0 * answers, inside, rules):
             yield f"{head}/{group}/"
+            # A task with several subjects has their names between, and no calls of its own.
+            yield from () if own.calls else (f"{head}/{each}/{group}/" for each in own.middles)
 
 
 def _was_told(told: Iterable[str], part: str) -> bool:
