@@ -16,7 +16,8 @@ def offset(case: OpenCase, shift: Severity, numbers: np.random.Generator) -> Non
         follow(volume, lambda values: values + np.float32(float(shift)))
 
 
-PERTURBATION = Perturbation(
+_SOURCE = "ACR CT Accreditation phantom: water within 0 +/- 7 HU (5 HU wanted)"
+HIGHER = Perturbation(
     name="ct_hu_offset",
     family="CT",
     modalities=frozenset({"CT"}),
@@ -25,6 +26,18 @@ PERTURBATION = Perturbation(
     unit="HU",
     severities=(2.0, 5.0, 10.0, 20.0, 40.0),
     sentence="A scanner that is not well calibrated: every value is too high.",
-    source="ACR CT Accreditation phantom: water within 0 +/- 7 HU (5 HU wanted)",
+    source=_SOURCE,
+    function=offset,
+)
+LOWER = Perturbation(
+    name="ct_hu_offset_down",
+    family="CT",
+    modalities=frozenset({"CT"}),
+    expectation="may change within a margin",
+    kind="pixels",
+    unit="HU",
+    severities=(-2.0, -5.0, -10.0, -20.0, -40.0),
+    sentence="A scanner that is not well calibrated: every value is too low.",
+    source=_SOURCE,
     function=offset,
 )

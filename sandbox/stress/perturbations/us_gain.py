@@ -80,6 +80,18 @@ GAIN = Perturbation(
     source="Szabo, Diagnostic Ultrasound Imaging (2nd edition, 2014), log compression to 60 dB",
     function=raise_gain,
 )
+LOW_GAIN = Perturbation(
+    name="us_gain_down",
+    family="US",
+    modalities=_MODALITIES,
+    expectation="may change within a margin",
+    kind="pixels",
+    unit="dB",
+    severities=(-3.0, -6.0, -9.0, -12.0, -18.0),
+    sentence="Overall gain too low: weak echoes vanish.",
+    source="Szabo, Diagnostic Ultrasound Imaging (2nd edition, 2014), log compression to 60 dB",
+    function=raise_gain,
+)
 TGC = Perturbation(
     name="us_tgc",
     family="US",
