@@ -190,3 +190,29 @@ def test_the_auroc_oracle_through_the_release_path_itself():
     told = simulations.auroc_oracle(n=n, release=released_auroc)
     assert told == rounded
     assert told.default <= told.bound
+
+
+@pytest.mark.parametrize("hits", [0, 9, 10, 31, 47, 60])
+def test_the_texts_of_a_stratum_code_are_those_of_the_release_path_itself(hits):
+    """A container that sets the stratum's true positives as it likes causes no text that the simulation lacks."""
+    positives, negatives = 60, 140
+    truth = np.repeat([1, 0, 1, 0], [positives, negatives, 200, 200])
+    # The other stratum has errors enough to be told, so that no total stands in the way.
+    right = np.r_[np.arange(positives) < hits, np.arange(negatives + 400) % 4 > 0]
+    table = pa.table(
+        {
+            "case_id": [f"case-{index:05d}" for index in range(truth.size)],
+            "patient_key": [f"patient-{index:05d}" for index in range(truth.size)],
+            "reference": pa.array(truth.tolist(), pa.int8()),
+            "score": pa.array(np.where(right == (truth == 1), 0.9, 0.1).tolist(), pa.float64()),
+            "failure": pa.nulls(truth.size, pa.string()),
+            "site": ["coded"] * (positives + negatives) + ["other"] * 400,
+        }
+    )
+    changes = {"strata": ({"attribute": "site"},), "operating_points": ({"name": "half", "threshold": 0.5},)}
+    plan = Protocol.model_validate(PROTOCOL.model_dump() | changes)
+    path = "/half/site=coded/sensitivity/value"
+    found = screen(score(table, plan, "e"), RULES, scope="s", selection=lambda each: each.endswith(path))
+    (field,) = found.fields
+    assert field.value in simulations.rate_texts(positives)
+    assert (field.value is None) == (min(hits, positives - hits) < RULES.minimum_cell)
