@@ -35,7 +35,7 @@ def test_every_section_of_the_example_reaches_the_report_and_the_dossier(site, a
     bands = {each.metric: each for each in analysis.reference_error.bands}
     assert bands["sensitivity"].worst_low < bands["sensitivity"].seen < bands["sensitivity"].worst_high
     page = (item.folder / "report.html").read_text()
-    for text in ("Case mix", "population", "exploratory", "Mantel"):
+    for text in ("Case mix", "Intended population", "Exploratory", "Mantel"):
         assert text in page
     dossier = tmp_path / "dossier.zip"
     assert main(["-q", "dossier", item.id, "-o", str(dossier)]) == 0
