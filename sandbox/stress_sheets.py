@@ -14,7 +14,7 @@ from sandbox import holdouts, stress_results
 from sandbox.errors import EvaluationRefusedError
 from sandbox.evaluation import Evaluation
 from sandbox.stress.errors import StressError
-from sandbox.stress.preview import contact_sheet
+from sandbox.stress.preview import contact_sheet_of
 from sandbox.stress.registry import find
 from sandbox.stress_step import read_answers
 from sandbox.workspace import Workspace, entry, open_ledger
@@ -26,7 +26,7 @@ MOST_SHEETS = 6
 def write_sheets(workspace: Workspace, item: Evaluation) -> tuple[Path, ...]:
     """Draw a sheet for each of the perturbations that break first, of a sampled case; returns the pictures.
 
-    Cases of one file only are drawn. The ledger holds that cases were looked at.
+    Of a case of several slices the middle one is drawn. The ledger holds that cases were looked at.
 
     Raises:
         EvaluationRefusedError: the evaluation is not finished, or had no stress tests.
@@ -43,7 +43,7 @@ def write_sheets(workspace: Workspace, item: Evaluation) -> tuple[Path, ...]:
         if results.test(name).breaks_at is not None and find(name).function is not None
     ][:MOST_SHEETS]
     locked = holdouts.open_holdout(workspace, item.holdout, item.version)
-    sources = _single_files(locked, read_answers(item.folder / "stress.parquet"))
+    sources = _sampled_files(locked, read_answers(item.folder / "stress.parquet"))
     folder = item.folder / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     written = []
@@ -53,9 +53,9 @@ def write_sheets(workspace: Workspace, item: Evaluation) -> tuple[Path, ...]:
             ledger.append(entry("holdout-accessed", subject=subject, detail={"cases": 2, "purpose": "other"}))
     for name in broken if sources else ():
         destination = folder / f"{name}.png"
-        donor = sources[1] if len(sources) > 1 and find(name).donor != "none" else None
+        donor = sources[1] if len(sources) > 1 and find(name).donor != "none" else ()
         try:
-            contact_sheet(sources[0], name, destination, donor=donor)
+            contact_sheet_of(sources[0], name, destination, donor=donor, called="the case")
         except StressError:
             # A perturbation may have no meaning for the case that was chosen.
             continue
@@ -63,9 +63,11 @@ def write_sheets(workspace: Workspace, item: Evaluation) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def _single_files(locked: LockedHoldout, asked: pa.Table) -> list[Path]:
-    """Files of the first two sampled cases that have one file each."""
+def _sampled_files(locked: LockedHoldout, asked: pa.Table) -> list[tuple[str, ...]]:
+    """Files of the first two sampled cases."""
     sampled = set(asked["case_id"].to_pylist())
     rows = zip(locked.cases["case_id"].to_pylist(), locked.cases["files"].to_pylist(), strict=True)
-    found = [locked.source / files[0] for case_id, files in rows if case_id in sampled and len(files) == 1]
+    found = [
+        tuple(str(locked.source / name) for name in files) for case_id, files in rows if case_id in sampled
+    ]
     return found[:2]

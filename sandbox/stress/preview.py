@@ -69,27 +69,36 @@ def contact_sheet(
         UsageError: there is no DICOM file, or there are files of several series.
         StressError: the case cannot be read, or the perturbation has no meaning for it.
     """
+    files, others = dicom_files(source), dicom_files(donor) if donor is not None else ()
+    return contact_sheet_of(files, name, destination, donor=others, called=source.name)
+
+
+def contact_sheet_of(
+    files: tuple[str, ...], name: str, destination: Path, *, donor: tuple[str, ...] = (), called: str
+) -> tuple[str, ...]:
+    """Write the sheet of a case whose files lie anywhere; ``called`` is its name in messages.
+
+    Raises: as ``contact_sheet``.
+    """
     perturbation = find(name)
     if perturbation.function is None:
         raise UnknownPerturbationError(
             f"{name} changes how a case is run, not its files: there is nothing to see"
         )
-    task = PreviewTask(
-        files=dicom_files(source), perturbation=name, donor=dicom_files(donor) if donor is not None else ()
-    )
+    task = PreviewTask(files=files, perturbation=name, donor=donor)
     pool: BoundedPool[PreviewTask, Sheet] = BoundedPool(
         draw_tiles, processes=1, memory_bytes=4 << 30, seconds_per_task=300.0
     )
     with pool:
         ((_, sheet),) = pool.map([task])
     if isinstance(sheet, Failure):
-        raise StressError(f"{source.name} cannot be previewed: {sheet.code}. Is it a case of DICOM images?")
+        raise StressError(f"{called} cannot be previewed: {sheet.code}. Is it a case of DICOM images?")
     if sheet.series > 1:
         raise UsageError(
-            f"{source} holds files of {sheet.series} series. Give one file, or the folder of one series."
+            f"{called} holds files of {sheet.series} series. Give one file, or the folder of one series."
         )
     if sheet.reason:
-        raise NotApplicableError(f"{name} has no meaning for {source.name}: {sheet.reason}.")
+        raise NotApplicableError(f"{name} has no meaning for {called}: {sheet.reason}.")
     content = _assembled(perturbation, sheet)
     building = destination.with_name(f".{destination.name}.part")
     building.write_bytes(content)
