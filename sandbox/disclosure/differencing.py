@@ -63,15 +63,16 @@ def version_differences(
 
 
 def differ_by_few(new: npt.ArrayLike, old: npt.ArrayLike, patients: npt.ArrayLike, minimum: int) -> bool:
-    """Whether calls of the same cases differ, in one direction, in some patients but in fewer than ``minimum``.
+    """Whether answers to the same cases differ in some patients but in fewer than ``minimum``.
 
     Two containers that differ in a few calls read those patients' labels off the difference of their counts. The
-    answer rests on calls alone, so that whatever is withheld because of it tells nothing of a label.
+    answer rests on calls alone, so that whatever is withheld because of it tells nothing of a label. Unlike a change of
+    version, where both sides are compared apart, calls that come and calls that go hide each other in one difference.
 
     Args:
-        new, old: a whole number for each case that rises with the call: -1 failed, 0 negative, 1 positive.
+        new, old: a whole number for each case, such as -1 failed, 0 negative, 1 positive.
         patients: patient of each case.
-        minimum: fewest patients, in each direction, unless none.
+        minimum: fewest patients, unless none.
 
     Raises:
         DisclosureError: the lengths differ.
@@ -79,8 +80,7 @@ def differ_by_few(new: npt.ArrayLike, old: npt.ArrayLike, patients: npt.ArrayLik
     who, now, before = np.asarray(patients), np.asarray(new), np.asarray(old)
     if not now.shape == before.shape == who.shape:
         raise DisclosureError("calls of different cases cannot be compared; compare one version's")
-    counts = (np.unique(who[now > before]).size, np.unique(who[now < before]).size)
-    return any(0 < count < minimum for count in counts)
+    return 0 < np.unique(who[now != before]).size < minimum
 
 
 def _difference(against: str, more: int, fewer: int, minimum: int) -> Difference:
