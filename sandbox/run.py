@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -149,13 +148,12 @@ def run_submission(
     left = [ask for ask in in_order((*clean, *stressed), key) if not journals.holds(ask)]
     if not left:
         return tally
-    smoke = None
+    smoke: Smoke | None = Smoke(
+        case=partial(smoke_case, protocol, work, key), judge=partial(judge_smoke_case, policy=policy)
+    )
     if together:
         ask_smoke_case(submission, request, policy, protocol, work, key)
-    else:
-        smoke = Smoke(
-            case=partial(smoke_case, protocol, work, key), judge=partial(judge_smoke_case, policy=policy)
-        )
+        smoke = None
     (work / "staging").mkdir()
 
     def put(planned: _Planned) -> Serving:
@@ -184,11 +182,16 @@ def run_submission(
         served = put(planned)
         smoke = None
         if served.again:
-            spent = served.clean_seconds / containers
-            seconds = max(request.limits.seconds_per_run - spent, math.ulp(1.0))
-            limits = replace(request.limits, seconds_per_run=seconds)
-            put(_Planned(name="again", asks=in_order(served.again, key), limits=limits))
+            put(_again(served, request.limits, containers, key))
     return tally
+
+
+def _again(served: Serving, limits: Limits, containers: int, key: bytes) -> _Planned:
+    """The round of the clean cases that were handed back, with the time that clean cases have left."""
+    rest = limits.seconds_per_run - served.clean_seconds / containers
+    seconds = max(rest, limits.seconds_per_case)
+    limits = replace(limits, seconds_per_run=seconds)
+    return _Planned(name="again", asks=in_order(served.again, key), limits=limits)
 
 
 def _rounds(left: Sequence[Ask], limits: Limits, *, cases: int, apart: bool) -> Iterator[_Planned]:

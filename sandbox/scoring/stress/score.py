@@ -61,22 +61,7 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
         for test in stress.tests
         if (test.name, test.severities[0]) in answers
     ]
-    cells = _judged(
-        [
-            score_cell(
-                sample,
-                answers[perturbation.name, severity],
-                perturbation,
-                severity,
-                perturbation.severity_label(severity),
-                setting,
-            )
-            for perturbation, severities in chosen
-            for severity in severities
-        ],
-        sample,
-        setting,
-    )
+    cells = _judged(_scored(chosen, answers, sample, setting), sample, setting)
     tests = [_test(perturbation, cells[perturbation.name]) for perturbation, _ in chosen]
     groups = adjusted(
         [
@@ -111,6 +96,26 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
         notes=tuple(_notes(tests, protocol, answers, sample)) if tests else (),
         shortcuts=find_shortcuts(table, protocol, evaluation),
     )
+
+
+def _scored(
+    chosen: list[tuple[Perturbation, tuple[int, ...]]],
+    answers: dict[tuple[str, int], Put],
+    sample: Sample,
+    setting: Setting,
+) -> list[ScoredCell]:
+    return [
+        score_cell(
+            sample,
+            answers[perturbation.name, severity],
+            perturbation,
+            severity,
+            perturbation.severity_label(severity),
+            setting,
+        )
+        for perturbation, severities in chosen
+        for severity in severities
+    ]
 
 
 def _judged(scored: list[ScoredCell], sample: Sample, setting: Setting) -> dict[str, tuple[StressCell, ...]]:
