@@ -29,8 +29,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -40,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np  # noqa: E402  (threads are set before the libraries that read them)
 
-from tests.benchmarks.stress_peers import LONG, REPETITIONS  # noqa: E402
+from tests.benchmarks.stress_peers import best  # noqa: E402
 from tests.sandbox.stress import cases  # noqa: E402
 
 SIDE = 512
@@ -84,20 +82,6 @@ def dicom(modality: str, array: np.ndarray) -> bytes:
     if modality != "CT":
         extra = {"PixelSpacing": ["0.8", "0.8"]}
     return cases.dicom_file(modality, array, 1, BitsStored=12, HighBit=11, **extra)
-
-
-def best(function: Callable[[], object]) -> float:
-    """Shortest processor time in seconds, of as many repetitions as the peers get."""
-    function()
-    shortest, spent = float("inf"), 0.0
-    for _ in range(REPETITIONS):
-        start = time.process_time()
-        function()
-        taken = time.process_time() - start
-        shortest, spent = min(shortest, taken), spent + taken
-        if spent > LONG:
-            break
-    return shortest
 
 
 def of_peers(interpreter: str, folder: str, array: np.ndarray) -> list[float | str]:

@@ -42,7 +42,7 @@ SUITES = {
     "PT": "nm", "XC": "photographs", "OP": "photographs",
 }  # fmt: skip
 SEVERITIES = {1, 3, 5}
-MOST_SLICES, LARGEST = 6, 700_000
+MOST_SLICES, LARGE, LARGEST = 6, 700_000, 3_000_000
 NO_IMAGE = {"zero_byte", "encapsulated_pdf", "truncated_file"}
 # pydicom's permissively licensed plugins end at 8 bits of JPEG.
 NOT_IN_PYDICOM = {"lossy_jpeg_12_bit"}
@@ -71,7 +71,7 @@ def reader(engine) -> str:
 
 
 def sources(modality: str) -> list[list[Path]]:
-    """Images of a modality in the zoo, most slices first: the files of each series."""
+    """Images of a modality in the zoo, most slices first, then smallest: the files of each series."""
     with (ZOO / "MANIFEST.csv").open(newline="") as stream:
         rows = [row for row in csv.DictReader(stream) if row["modality"] == modality]
     series = defaultdict(list)
@@ -87,7 +87,13 @@ def sources(modality: str) -> list[list[Path]]:
                 header = pydicom.dcmread(ZOO / row["file"], stop_before_pixels=True, force=True)
                 uid = header.get("SeriesInstanceUID") or row["file"]
             series[(uid, row["rows"], row["columns"], row["sop_class_uid"])].append(ZOO / row["file"])
-    return sorted((paths[:MOST_SLICES] for paths in series.values()), key=len, reverse=True)
+    return sorted(
+        (paths[:MOST_SLICES] for paths in series.values()), key=lambda each: (-len(each), size(each))
+    )
+
+
+def size(files: list[Path]) -> int:
+    return sum(path.stat().st_size for path in files)
 
 
 def task(files: list[Path], name: str, severity: int, folder: Path) -> AskTask:
@@ -134,6 +140,8 @@ def held(folder: Path, files: tuple[str, ...]) -> float:
 @pytest.mark.parametrize("modality", SUITES)
 def test_a_container_reads_every_perturbed_case_of_a_modality(engine, reader, modality, tmp_path) -> None:
     files = usable(modality, tmp_path)
+    # A mammogram takes as long as forty slices of CT: the middle of each ladder is enough.
+    chosen = SEVERITIES if size(files) < LARGE * len(files) else {3}
     asked = [
         task(files, entry.name, severity, tmp_path / f"{number:03d}x{severity}")
         for number, (entry, severities) in enumerate(
@@ -141,7 +149,7 @@ def test_a_container_reads_every_perturbed_case_of_a_modality(engine, reader, mo
         )
         if entry.function is not None
         for severity in severities
-        if severity in SEVERITIES
+        if severity in chosen or len(entry.severities) == 1
     ]
     expected: dict[str, tuple[str, float]] = {}
 
@@ -163,7 +171,7 @@ def test_a_container_reads_every_perturbed_case_of_a_modality(engine, reader, mo
     outcomes = list(
         run_cases(engine, reader, posture=Posture(), limits=limits, cases=made(), input_root=root, task=SCORE)
     )
-    assert len(outcomes) == len(expected) > 60
+    assert len(outcomes) == len(expected) > 50
     for outcome in outcomes:
         name, value = expected[outcome.case]
         if name in NO_IMAGE | NOT_IN_PYDICOM and outcome.failure is not None:

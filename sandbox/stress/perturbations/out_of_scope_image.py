@@ -9,9 +9,10 @@ from sandbox.stress.case import OpenCase
 from sandbox.stress.errors import NotApplicableError
 from sandbox.stress.geometry import about_centre, background
 from sandbox.stress.noise import normal
-from sandbox.stress.perturbation import Change, Perturbation, Severity
+from sandbox.stress.perturbation import Severity
 from sandbox.stress.phantoms import contrast_detail, hand_opacity, legs_units
 from sandbox.stress.radiograph import PROJECTION
+from sandbox.stress.scope import out_of_scope
 from sandbox.stress.volume import FloatArray, Volume, put_back, volumes
 
 _CLAIM = (
@@ -103,58 +104,49 @@ def turn_over(case: OpenCase, _: Severity, numbers: np.random.Generator) -> None
         put_back(volume, volume.values[:, ::-1, ::-1].copy(), keep_padding=False)
 
 
-def _make(
-    name: str,
-    unit: str,
-    severities: tuple[Severity, ...],
-    sentence: str,
-    function: Change,
-    source: str = _CLAIM,
-    modalities: frozenset[str] = frozenset(),
-) -> Perturbation:
-    return Perturbation(
-        name=name,
-        family="out of scope",
-        modalities=modalities,
-        expectation="must refuse",
-        kind="file",
-        unit=unit,
-        severities=severities,
-        sentence=sentence,
-        source=source,
-        function=function,
-    )
-
-
 PERTURBATIONS = (
-    _make(
-        "constant", "% of the range", (10.0, 30.0, 50.0, 70.0, 90.0), "An image of one grey level.", constant
+    out_of_scope(
+        "constant",
+        (10.0, 30.0, 50.0, 70.0, 90.0),
+        "An image of one grey level.",
+        _CLAIM,
+        constant,
+        unit="% of the range",
     ),
-    _make("noise", "% of the range", (2.0, 5.0, 10.0, 20.0, 40.0), "White noise and nothing else.", noise),
-    _make("phantom", "", ("phantom",), "A contrast-detail test object, as in quality control.", phantom),
-    _make(
+    out_of_scope(
+        "noise",
+        (2.0, 5.0, 10.0, 20.0, 40.0),
+        "White noise and nothing else.",
+        _CLAIM,
+        noise,
+        unit="% of the range",
+    ),
+    out_of_scope(
+        "phantom", ("phantom",), "A contrast-detail test object, as in quality control.", _CLAIM, phantom
+    ),
+    out_of_scope(
         "other_body_part",
-        "",
         ("other part",),
         "Another part of the body: a hand in a radiograph, thighs in CT.",
+        _CLAIM,
         other_part,
         modalities=PROJECTION | {"CT"},
     ),
-    _make(
+    out_of_scope(
         "paediatric_scale",
-        "% of the size",
         (85.0, 75.0, 65.0, 50.0, 35.0),
         "A body of a child's size at the same pixel spacing.",
-        shrink,
         "Boone et al., AAPM report 204, size-specific dose estimates, 2011 (lateral widths of children)",
+        shrink,
+        unit="% of the size",
         modalities=PROJECTION | {"CT", "MR"},
     ),
-    _make(
+    out_of_scope(
         "upside_down",
-        "degrees",
         ("180",),
         "The image stands on its head; the header does not say so.",
-        turn_over,
         "PS3.3 C.7.6.1.1.1 Patient Orientation",
+        turn_over,
+        unit="degrees",
     ),
 )

@@ -11,8 +11,9 @@ from pydicom.dataset import Dataset
 from sandbox.stress.case import Image, OpenCase, set_stored
 from sandbox.stress.errors import NotApplicableError
 from sandbox.stress.filters import resized
-from sandbox.stress.perturbation import Change, Perturbation, Severity
+from sandbox.stress.perturbation import Severity
 from sandbox.stress.phantoms import hand_opacity, head_units
+from sandbox.stress.scope import out_of_scope
 from sandbox.stress.volume import volumes
 
 _KEPT = (
@@ -147,39 +148,15 @@ class _Head:
         return content[: int(len(content) * self._share)]
 
 
-def _make(
-    name: str,
-    severities: tuple[Severity, ...],
-    sentence: str,
-    source: str,
-    function: Change,
-    *,
-    unit: str = "",
-    modalities: frozenset[str] = frozenset(),
-) -> Perturbation:
-    return Perturbation(
-        name=name,
-        family="out of scope",
-        modalities=modalities,
-        expectation="must refuse",
-        kind="file",
-        unit=unit,
-        severities=severities,
-        sentence=sentence,
-        source=source,
-        function=function,
-    )
-
-
 PERTURBATIONS = (
-    _make(
+    out_of_scope(
         "other_modality",
         ("other",),
         "Another modality: CT of a head phantom, or a radiograph of a hand where CT is asked for.",
         "Shepp and Logan, The Fourier reconstruction of a head section, IEEE TNS 1974",
         other_modality,
     ),
-    _make(
+    out_of_scope(
         "localiser",
         ("localiser",),
         "The localiser in place of the slices.",
@@ -187,14 +164,14 @@ PERTURBATIONS = (
         localiser,
         modalities=frozenset({"CT", "MR"}),
     ),
-    _make(
+    out_of_scope(
         "encapsulated_pdf",
         ("PDF",),
         "A report in place of the image.",
         "PS3.3 A.45.1 Encapsulated PDF",
         document,
     ),
-    _make(
+    out_of_scope(
         "truncated_file",
         (90.0, 70.0, 50.0, 30.0, 10.0),
         "Files end too early, as after a broken transfer.",
@@ -202,5 +179,5 @@ PERTURBATIONS = (
         cut,
         unit="% of the bytes",
     ),
-    _make("zero_byte", ("empty",), "Files without a byte.", "PS3.10 7.1 (preamble and prefix)", empty),
+    out_of_scope("zero_byte", ("empty",), "Files without a byte.", "PS3.10 7.1 (preamble and prefix)", empty),
 )
