@@ -211,6 +211,10 @@ METHODS: Final[Mapping[str, Method]] = {
     "bootstrap-percentile-patients": Method(
         definition="Percentile interval over resamples of whole patients.", source="Efron & Tibshirani 1993"
     ),
+    "bootstrap-expanded-percentile-patients": Method(
+        definition="Percentile interval over resamples of whole patients, widened as Student's t is for few patients.",
+        source="Hesterberg 2015",
+    ),
     "simel-log": Method(
         definition="Interval of a ratio of proportions on the log scale.",
         source="Simel, Samsa & Matchar 1991",

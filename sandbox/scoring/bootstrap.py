@@ -9,14 +9,16 @@ words alone, not on the size of the blocks, the number of threads or what was co
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+from scipy import sparse, stats
 
 from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases, compact, tie_groups
+from sandbox.scoring.estimates import student_quantile
 
 BLOCK_BYTES = 32 * 2**20
 _ROWS = 64
@@ -279,12 +281,21 @@ def paired_means(
     return np.concatenate(found, axis=1)
 
 
-def percentile_interval(drawn: Floats, level: float) -> tuple[float, float]:
-    """Percentile interval of the defined resamples; NaN limits when more than 5 % are undefined."""
+def percentile_interval(drawn: Floats, level: float, patients: int | None = None) -> tuple[float, float]:
+    """Percentile interval of the defined resamples; NaN limits when more than 5 % are undefined.
+
+    With ``patients``, from 2 on, the tails are those that make the interval of a mean as wide as Student's: resamples
+    spread too little by sqrt((n - 1) / n), and the normal's tails are too short (Hesterberg 2015, What Teachers
+    Should Know about the Bootstrap, section 3.3, expanded percentile interval).
+    """
     defined = drawn[~np.isnan(drawn)]
     if defined.size < 0.95 * drawn.size:
         return float("nan"), float("nan")
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    tail = (1 - level) / 2
+    if patients is not None:
+        reach = math.sqrt(patients / (patients - 1)) * student_quantile(level, patients - 1)
+        tail = float(stats.norm.sf(reach))
+    low, high = np.quantile(defined, [tail, 1 - tail])
     return float(low), float(high)
 
 

@@ -28,6 +28,7 @@ from sandbox.scoring.task_analysis import Place, TaskParts, score_task
 from sandbox.scoring.task_columns import TaskColumns, task_columns
 
 BOOTSTRAP = "bootstrap-percentile-patients"
+EXPANDED = "bootstrap-expanded-percentile-patients"
 ORDER = "median-order-statistics"
 _BLOCK = 32 * 2**20
 _WORST = {"dice": 0.0, "iou": 0.0, "nsd": 0.0, "matched": 0.0, "matched_iou": 0.0, "false_positive": 0.0}
@@ -177,15 +178,15 @@ def _ratio(
     total = sums.sum(axis=0)
     below = float(total @ denominator)
     if below == 0:
-        return undefined(metric, basis, BOOTSTRAP, "There is nothing to count.")
+        return undefined(metric, basis, EXPANDED, "There is nothing to count.")
     value = float(total[numerator] / below)
     if not drawn:
-        return estimate(metric, value, None, basis, BOOTSTRAP, reason=_ONE_PATIENT)
+        return estimate(metric, value, None, basis, EXPANDED, reason=_ONE_PATIENT)
     each = np.concatenate(drawn)
     parts = each @ denominator
     ratios = np.divide(each[:, numerator], parts, out=np.full(parts.shape, np.nan), where=parts > 0)
-    interval = percentile_interval(ratios, basis.level)
-    return estimate(metric, value, interval, basis, BOOTSTRAP, reason=_unless_finite(interval))
+    interval = percentile_interval(ratios, basis.level, basis.patients)
+    return estimate(metric, value, interval, basis, EXPANDED, reason=_unless_finite(interval))
 
 
 def _median(metric: str, values: Floats, drawn: list[Floats], basis: Basis) -> Estimate:
