@@ -17,17 +17,21 @@ from holdout.importer import builtin_mapping, import_folder
 from holdout.mapping import load_mapping
 from runners import example_vendors, images
 from runners.engine import connect
-from sandbox import actors, evaluation, exports, holdouts, protocols, reporting, submissions
+from sandbox import submissions
+from sandbox.custody import exports, holdouts
 from sandbox.errors import ReleaseRefusedError, UsageError
-from sandbox.evaluate import evaluate
-from sandbox.evaluation import Evaluation
+from sandbox.evaluations import evaluation, reporting
+from sandbox.evaluations.evaluate import evaluate
+from sandbox.evaluations.evaluation import Evaluation
 from sandbox.evidence.verification import verify_dossier
-from sandbox.examination import examine_machine
-from sandbox.policy import load_policy
-from sandbox.protocol import load_protocol
+from sandbox.institution import actors
+from sandbox.institution.examination import examine_machine
+from sandbox.institution.policy import load_policy
+from sandbox.institution.workspace import Workspace, create, open_workspace, write_json
+from sandbox.plan import protocols
+from sandbox.plan.protocol import load_protocol
 from sandbox.release import workflow
 from sandbox.release.selection import field_name
-from sandbox.workspace import Workspace, create, open_workspace, write_json
 
 Say = Callable[[str], None]
 ProgressBar = Callable[[str], AbstractContextManager[Callable[[int, int | None], None]]]

@@ -20,9 +20,9 @@ from runners.engine import Engine
 from runners.signature import SignatureFiles
 from sandbox.canonical import digest
 from sandbox.errors import UsageError, WorkspaceError
-from sandbox.policy import Policy
+from sandbox.institution.policy import Policy
+from sandbox.institution.workspace import Workspace, checked_name, entry, open_ledger, utc_now, write_json
 from sandbox.waiting_folder import waiting_folder
-from sandbox.workspace import Workspace, checked_name, entry, open_ledger, utc_now, write_json
 
 FORMAT = "proctor-submission/1"
 ARCHIVE = "image.tar"

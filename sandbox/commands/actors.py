@@ -9,7 +9,7 @@ import typer
 
 from sandbox.commands import console
 from sandbox.evidence.kinds import ROLES, Role
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 actor_app = typer.Typer(
     help="Who acts here: operator, custodian, approver, vendor, regulator, witness.", no_args_is_help=True
@@ -46,8 +46,8 @@ def add(
     PROCTOR_ACTOR_KEY. Make one with: openssl genpkey -algorithm ed25519 -out grace.pem
     and its public half with: openssl pkey -in grace.pem -pubout -out grace.pub
     """
-    from sandbox import actors
     from sandbox.errors import UsageError
+    from sandbox.institution import actors
 
     roles: list[Role] = []
     for given in role:
@@ -70,7 +70,7 @@ def list_() -> None:
     \b
       proctor actor list
     """
-    from sandbox import actors
+    from sandbox.institution import actors
 
     workspace = open_workspace(default_home())
     known = actors.actors(workspace)
@@ -103,7 +103,7 @@ def revoke(name: Annotated[str, typer.Argument(help="An actor in force.")]) -> N
     \b
       proctor actor revoke ada
     """
-    from sandbox import actors
+    from sandbox.institution import actors
 
     actor = actors.revoke(open_workspace(default_home()), name)
     console.result(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from sandbox.commands import console
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 if TYPE_CHECKING:
     from sandbox.commands.tables_page import Section
@@ -66,9 +66,9 @@ def compare(
       proctor compare 3fa1 77c0 --metric auroc --margin 0.05
       proctor compare 3fa1 77c0 b2d9 -o comparison.html
     """
-    from sandbox import comparing
     from sandbox.errors import UsageError
     from sandbox.records import to_plain
+    from sandbox.studies import comparing
 
     if len(evaluations) < 2:
         raise UsageError("Give at least two evaluations to compare. See: proctor evaluation list")
@@ -117,8 +117,8 @@ def compare_readers(
     \b
       proctor compare-readers 3fa1 readers.csv --margin 0.05
     """
-    from sandbox.reader_study import study_readers
     from sandbox.records import to_plain
+    from sandbox.studies.reader_study import study_readers
 
     found = study_readers(
         open_workspace(default_home()), evaluation, readings, margin=margin, level=level, method=method

@@ -10,11 +10,11 @@ import typer
 from sandbox.commands import console
 from sandbox.commands.output_file import output_file
 from sandbox.errors import UsageError
-from sandbox.workspace import DEFAULT_POLICY, Workspace, default_home, open_workspace
+from sandbox.institution.workspace import DEFAULT_POLICY, Workspace, default_home, open_workspace
 
 if TYPE_CHECKING:
-    from sandbox.examination import MachineExamination
-    from sandbox.policy import Policy
+    from sandbox.institution.examination import MachineExamination
+    from sandbox.institution.policy import Policy
 
 _WIDEST = 40
 
@@ -42,7 +42,7 @@ def doctor(
     that you measured lists what is missing under that runtime. Read it, name its file in the policy
     (engine.golden_table) with the runtime (engine.runtime), and sign a waiver for each row that you answer for.
     """
-    from sandbox.policy import load_policy
+    from sandbox.institution.policy import load_policy
 
     if (measure_table is None) != (output is None):
         raise UsageError("--measure-table and --output belong together.")
@@ -60,8 +60,8 @@ def doctor(
 
 def _examine(policy: Policy, workspace: Workspace | None) -> int:
     from runners.errors import RunnerError
-    from sandbox import waivers
-    from sandbox.examination import examine_machine
+    from sandbox.institution import waivers
+    from sandbox.institution.examination import examine_machine
 
     try:
         with console.progress("measuring the posture in a probe container"):
@@ -80,7 +80,7 @@ def _measure(policy: Policy, runtime: str, output: Path) -> int:
     from runners.controls import waivable_controls
     from runners.engine import connect
     from sandbox.evidence.durable import write_durable
-    from sandbox.own_tables import measured_table, table_text
+    from sandbox.institution.own_tables import measured_table, table_text
 
     posture = replace(policy.posture(datetime.now(UTC).date()), runtime=runtime)
     with connect(policy.engine.url) as engine, console.progress("measuring the posture in probe containers"):

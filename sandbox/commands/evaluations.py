@@ -9,7 +9,7 @@ import typer
 
 from sandbox.commands import console
 from sandbox.commands.output_file import output_file
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 evaluation_app = typer.Typer(help="List and show evaluations.", no_args_is_help=True)
 _Id = Annotated[str, typer.Argument(help="Evaluation id, or its beginning.", metavar="EVALUATION")]
@@ -35,8 +35,8 @@ def evaluate(
     \b
       proctor evaluate --holdout cxr --submission acme --protocol PROTOCOL.yaml
     """
-    from sandbox import evaluation, reporting
-    from sandbox.evaluate import evaluate as carry_out
+    from sandbox.evaluations import evaluation, reporting
+    from sandbox.evaluations.evaluate import evaluate as carry_out
 
     workspace = open_workspace(default_home())
     item = carry_out(
@@ -58,7 +58,7 @@ def list_() -> None:
     \b
       proctor evaluation list
     """
-    from sandbox import evaluation
+    from sandbox.evaluations import evaluation
 
     items = evaluation.evaluations(open_workspace(default_home()))
     console.result(
@@ -77,8 +77,8 @@ def show(identifier: _Id) -> None:
     \b
       proctor evaluation show e-2021611d
     """
-    from sandbox import evaluation
-    from sandbox.views import note_seen
+    from sandbox.evaluations import evaluation
+    from sandbox.institution.views import note_seen
 
     workspace = open_workspace(default_home())
     item = evaluation.find(workspace, identifier)
@@ -102,11 +102,11 @@ def report(
       proctor report e-2021611d
       proctor report e-2021611d --for vendor -o acme.html
     """
-    from sandbox import evaluation, reporting
     from sandbox.errors import UsageError
+    from sandbox.evaluations import evaluation, reporting
     from sandbox.evidence.durable import write_durable
+    from sandbox.institution.views import note_export
     from sandbox.release.workflow import issued_page
-    from sandbox.views import note_export
 
     if output is not None:
         output_file(output)
@@ -140,8 +140,8 @@ def dossier(
       proctor dossier e-2021611d -o acme.zip
       proctor verify acme.zip --key ledger.vkey
     """
-    from sandbox import evaluation, reporting
-    from sandbox.views import note_export
+    from sandbox.evaluations import evaluation, reporting
+    from sandbox.institution.views import note_export
 
     output_file(output)
     workspace = open_workspace(default_home())
@@ -223,7 +223,7 @@ def _verifier_key(given: str) -> str:
 
 
 def _tell(item: object) -> None:
-    from sandbox.evaluation import Evaluation
+    from sandbox.evaluations.evaluation import Evaluation
 
     assert isinstance(item, Evaluation)
 

@@ -11,7 +11,7 @@ import typer
 from holdout.errors import FilterError, LockRefusedError, ReferenceStandardError
 from sandbox.commands import console
 from sandbox.commands.exclusions import exclusions_of
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 holdout_app = typer.Typer(
     help="Import, ingest, partition, lock, search and verify hold-outs.", no_args_is_help=True
@@ -93,7 +93,7 @@ def ingest(
     \b
       proctor holdout ingest /data/cxr --name cxr --reference reference.yaml --site site.yaml
     """
-    from sandbox import holdouts
+    from sandbox.custody import holdouts
 
     workspace = open_workspace(default_home())
     with console.progress("reading headers") as progress:
@@ -162,9 +162,9 @@ def partition(
       proctor holdout partition cxr --development 0.5 --reserve 0.3
       proctor holdout partition cxr --by split=test
     """
-    from sandbox import drafts, exports
+    from sandbox.custody import drafts, exports
     from sandbox.errors import UsageError
-    from sandbox.views import note_export
+    from sandbox.institution.views import note_export
 
     workspace = open_workspace(default_home())
     if by is None:
@@ -218,8 +218,8 @@ def lock(
       proctor holdout lock cxr --exclude 'truncated=broken export' --exclude 'a/7.dcm=phantom'
     """
     from holdout.training_hashes import read_training_hashes
-    from sandbox import holdouts
-    from sandbox.lock_notes import lock_notes, reference_sentences
+    from sandbox.custody import holdouts
+    from sandbox.custody.lock_notes import lock_notes, reference_sentences
 
     exclusions = exclusions_of(exclude)
     declared = read_training_hashes(training_hashes) if training_hashes else frozenset[str]()
@@ -287,8 +287,8 @@ def show(
       proctor holdout show
       proctor holdout show cxr
     """
-    from sandbox import holdouts
-    from sandbox.views import note_seen
+    from sandbox.custody import holdouts
+    from sandbox.institution.views import note_seen
 
     workspace = open_workspace(default_home())
     if name is None:
@@ -359,7 +359,7 @@ def search(
       proctor holdout search cxr "status <> 'ok'" --columns path,status
     """
     from holdout.search import search as search_index
-    from sandbox import holdouts
+    from sandbox.custody import holdouts
     from sandbox.errors import UsageError
 
     workspace = open_workspace(default_home())

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from sandbox import kit
+from sandbox.asking import kit
 from sandbox.commands import console
 from sandbox.commands.submission_options import (
     AdditionalFiles,
@@ -21,10 +21,10 @@ from sandbox.commands.submission_options import (
     Signature,
     SignaturePayload,
 )
-from sandbox.policy import load_policy
-from sandbox.protocol import load_protocol
+from sandbox.institution.policy import load_policy
+from sandbox.institution.workspace import DEFAULT_POLICY
+from sandbox.plan.protocol import load_protocol
 from sandbox.submissions import Wanted
-from sandbox.workspace import DEFAULT_POLICY
 
 kit_app = typer.Typer(
     help="For vendors: a container to start from, and checks before handing in.", no_args_is_help=True

@@ -11,7 +11,7 @@ from sandbox.commands import console
 from sandbox.errors import EvidenceError
 from sandbox.evidence.audit import LedgerReport
 from sandbox.evidence.kept_checkpoint import read_kept_checkpoint
-from sandbox.workspace import default_home, open_ledger, open_workspace
+from sandbox.institution.workspace import default_home, open_ledger, open_workspace
 
 ledger_app = typer.Typer(help="Read and check the append-only log.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def show(
     """
     from sandbox.errors import UsageError
     from sandbox.evidence.kinds import KINDS
-    from sandbox.views import note_once_a_day
+    from sandbox.institution.views import note_once_a_day
 
     if kind is not None and kind not in KINDS:
         raise UsageError(f"{kind!r} is no kind of entry. Kinds: {', '.join(sorted(KINDS))}.")

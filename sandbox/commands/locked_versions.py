@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sandbox.commands import console
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 _Name = Annotated[str, typer.Argument(help="Name of the hold-out.")]
 
@@ -25,7 +25,7 @@ def verify(
       proctor holdout verify cxr
       proctor holdout verify cxr --version 1
     """
-    from sandbox.holdout_check import check_version
+    from sandbox.custody.holdout_check import check_version
 
     workspace = open_workspace(default_home())
     with console.progress("verifying") as progress:
@@ -62,7 +62,7 @@ def retire(
     \b
       proctor holdout retire cxr --reason worn
     """
-    from sandbox import holdouts
+    from sandbox.custody import holdouts
 
     locked = holdouts.retire(open_workspace(default_home()), name, reason)
     console.result(
@@ -93,8 +93,8 @@ def refresh(
     \b
       proctor holdout refresh cxr --uses 20
     """
-    from sandbox import refreshing
     from sandbox.commands.exclusions import exclusions_of
+    from sandbox.custody import refreshing
 
     found = refreshing.refresh(
         open_workspace(default_home()),

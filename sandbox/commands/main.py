@@ -180,7 +180,7 @@ def main(arguments: list[str]) -> int:
 
 def _full(error: OSError) -> str:
     """Say how much is left where Proctor writes: a write to an open file that found no space names no place."""
-    from sandbox.workspace import default_home
+    from sandbox.institution.workspace import default_home
 
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from sandbox.commands import console
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 policy_app = typer.Typer(help="The institution's rules: show and adopt them.", no_args_is_help=True)
 
@@ -19,8 +19,8 @@ def show() -> None:
       proctor --json policy show | jq .rules
     """
     from sandbox.evidence.separation import duties
-    from sandbox.policy import load_policy
-    from sandbox.workspace import open_ledger
+    from sandbox.institution.policy import load_policy
+    from sandbox.institution.workspace import open_ledger
 
     workspace = open_workspace(default_home())
     policy = load_policy(workspace.policy_path)
@@ -52,7 +52,7 @@ def adopt() -> None:
       proctor policy adopt --as ada
       proctor policy adopt
     """
-    from sandbox import two_people
+    from sandbox.institution import two_people
 
     policy = two_people.adopt(open_workspace(default_home()))
     console.result(

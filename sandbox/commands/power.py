@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sandbox.commands import console
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 if TYPE_CHECKING:
     from sandbox.scoring.planning.learning_curve import LearningCurve
@@ -81,7 +81,7 @@ def power(
       proctor holdout power cxr --target opacity --readers 10 --pilot 0.0008,0.00035,0.00034,0.00024,0.0002,114
     """
     from sandbox.commands.power_tables import curve_table, study_table, support_tables
-    from sandbox.holdout_power import holdout_power
+    from sandbox.custody.holdout_power import holdout_power
     from sandbox.records import to_plain
     from sandbox.scoring.planning.support import Conjecture
 

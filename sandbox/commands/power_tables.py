@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.commands.tables_page import Section
-from sandbox.holdout_power import HoldoutPower
+from sandbox.custody.holdout_power import HoldoutPower
 from sandbox.scoring.planning.learning_curve import LearningCurve
 from sandbox.scoring.planning.reader_study import PlannedStudy
 from sandbox.scoring.planning.support import GroupSupport, HoldoutSupport

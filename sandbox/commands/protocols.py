@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from sandbox import protocols
 from sandbox.commands import console
 from sandbox.errors import UsageError
-from sandbox.protocol import load_protocol
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
+from sandbox.plan import protocols
+from sandbox.plan.protocol import load_protocol
 
 protocol_app = typer.Typer(help="Check and register the analysis plan.", no_args_is_help=True)
 
@@ -33,7 +33,7 @@ def check(
     """
     protocol = load_protocol(_existing(path))
     if holdout is not None:
-        from sandbox import holdouts
+        from sandbox.custody import holdouts
 
         workspace = open_workspace(default_home())
         locked = holdouts.open_holdout(workspace, holdout)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from sandbox.commands.comparison import number, publish
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 _Level = Annotated[float, typer.Option(help="Two-sided level of the intervals.", min=0.5, max=0.999)]
 _Output = Annotated[
@@ -69,7 +69,7 @@ def reader_truth(
     from sandbox.commands.tables_page import Section
     from sandbox.errors import UsageError
     from sandbox.records import to_plain
-    from sandbox.truth_study import study_truth
+    from sandbox.studies.truth_study import study_truth
 
     if readings is None and not error_rate:
         raise UsageError("Give --readings, or at least one --error-rate.")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sandbox.commands import console
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 release_app = typer.Typer(
     help="What may leave: request, review by others, issue. A vendor sees nothing else.", no_args_is_help=True
@@ -203,13 +203,13 @@ def budget(
       proctor release budget --holdout cxr
       proctor release budget --holdout cxr --vendor acme
     """
-    from sandbox import holdouts
-    from sandbox.policy import load_policy
+    from sandbox.custody import holdouts
+    from sandbox.institution.policy import load_policy
+    from sandbox.institution.views import SEEN, note_once_a_day
+    from sandbox.institution.workspace import open_ledger
     from sandbox.release.budget import account_of
     from sandbox.release.issued import charges, issued
     from sandbox.reuse.bits import reuse_adjusted_half_width, shares
-    from sandbox.views import SEEN, note_once_a_day
-    from sandbox.workspace import open_ledger
 
     workspace = open_workspace(default_home())
     policy = load_policy(workspace.policy_path)

@@ -105,9 +105,9 @@ def sheets(
     \b
       proctor stress sheets e-1a2b3c
     """
-    from sandbox import evaluation as evaluations
-    from sandbox.stress_sheets import write_sheets
-    from sandbox.workspace import default_home, open_workspace
+    from sandbox.evaluations import evaluation as evaluations
+    from sandbox.evaluations.stress_sheets import write_sheets
+    from sandbox.institution.workspace import default_home, open_workspace
 
     workspace = open_workspace(default_home())
     written = write_sheets(workspace, evaluations.find(workspace, evaluation))

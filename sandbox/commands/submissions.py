@@ -19,9 +19,9 @@ from sandbox.commands.submission_options import (
     Signature,
     SignaturePayload,
 )
-from sandbox.policy import load_policy
+from sandbox.institution.policy import load_policy
+from sandbox.institution.workspace import default_home, open_workspace
 from sandbox.submissions import Submission, Wanted
-from sandbox.workspace import default_home, open_workspace
 
 submission_app = typer.Typer(
     help="Admit vendors' container images; list and show them.", no_args_is_help=True

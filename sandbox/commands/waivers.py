@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sandbox.commands import console
-from sandbox.workspace import default_home, open_workspace
+from sandbox.institution.workspace import default_home, open_workspace
 
 waiver_app = typer.Typer(
     help="Controls that may be missing on one engine: named, signed, ending.", no_args_is_help=True
@@ -40,9 +40,9 @@ def sign(
     lets pass says so: in the posture, in the report and in the ledger. Controls that keep images in cannot be
     waived. A policy that names keys (isolation.waiver_keys) takes waivers of those keys only.
     """
-    from sandbox import waivers
-    from sandbox.policy import load_policy
-    from sandbox.workspace import acting
+    from sandbox.institution import waivers
+    from sandbox.institution.policy import load_policy
+    from sandbox.institution.workspace import acting
 
     workspace = open_workspace(default_home())
     policy = load_policy(workspace.policy_path)
@@ -79,8 +79,8 @@ def list_(
     \b
       proctor waiver list --engine "Podman with runc"
     """
-    from sandbox import waivers
-    from sandbox.policy import load_policy
+    from sandbox.institution import waivers
+    from sandbox.institution.policy import load_policy
 
     workspace = open_workspace(default_home())
     policy = load_policy(workspace.policy_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.commands import console
-from sandbox.workspace import create, default_home
+from sandbox.institution.workspace import create, default_home
 
 
 def init() -> None:

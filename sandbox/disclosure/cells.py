@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 
-from sandbox.bands import CROSS
 from sandbox.disclosure.fields import Constraint, Term
+from sandbox.plan.bands import CROSS
 
 ALL = "all"
 _BAND = re.compile(r"^(?P<low>[^ ]+) to (?P<open><?)(?P<high>[^ ]+)$")

@@ -19,7 +19,7 @@ from sandbox.disclosure.cells import (
     total,
 )
 from sandbox.disclosure.fields import Constraint, Term
-from sandbox.results import Analysis, OperatingPointResult, Results
+from sandbox.outcome.results import Analysis, OperatingPointResult, Results
 from sandbox.scoring.strata import OUTSIDE
 
 CONFUSION = ("tp", "fn", "fp", "tn")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import optimize
 
 from sandbox.disclosure.grid import nearest, rate_behind
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
 from sandbox.scoring.proportions import ProportionMethod, proportion_interval
 
 Integers = npt.NDArray[np.int64]

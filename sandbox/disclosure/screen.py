@@ -44,8 +44,8 @@ from sandbox.disclosure.subjects import (
 )
 from sandbox.disclosure.suppression import Withheld, decide, estimates_of
 from sandbox.disclosure.telling import Told
-from sandbox.protocol import Protocol
-from sandbox.results import CriterionResult, Results
+from sandbox.outcome.results import CriterionResult, Results
+from sandbox.plan.protocol import Protocol
 
 SCORED_TASKS = frozenset({"binary", "triage"})
 _PASSED = "Passes every rule of the policy."

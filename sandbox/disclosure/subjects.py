@@ -16,9 +16,16 @@ from dataclasses import replace
 from sandbox.disclosure.cells import between, difference, equal, total
 from sandbox.disclosure.counted import Counted
 from sandbox.disclosure.fields import Constraint
-from sandbox.metric_catalogue import TaskKind
-from sandbox.protocol import Protocol
-from sandbox.results import Analysis, Estimate, LevelCount, OperatingPointResult, Results, StratumResult
+from sandbox.outcome.results import (
+    Analysis,
+    Estimate,
+    LevelCount,
+    OperatingPointResult,
+    Results,
+    StratumResult,
+)
+from sandbox.plan.metric_catalogue import TaskKind
+from sandbox.plan.protocol import Protocol
 
 EXCLUSIVE: frozenset[TaskKind] = frozenset({"multiclass", "ordinal"})
 SUBJECT_TASKS: frozenset[TaskKind] = EXCLUSIVE | {"multilabel"}

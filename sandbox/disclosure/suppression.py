@@ -15,7 +15,7 @@ from sandbox.disclosure.counted import Counted
 from sandbox.disclosure.fields import RuleName
 from sandbox.disclosure.outline import RATES, TRUTH
 from sandbox.disclosure.rules import DisclosureRules
-from sandbox.results import Analysis, Estimate
+from sandbox.outcome.results import Analysis, Estimate
 
 RATE_CELLS = {
     "sensitivity": ("tp", "fn"),

@@ -14,7 +14,7 @@ from sandbox.disclosure.grid import count_behind, nearest, rate_behind, steps_te
 from sandbox.disclosure.outline import RATES, Slot
 from sandbox.disclosure.rules import DisclosureRules
 from sandbox.disclosure.suppression import RATE_CELLS, Key, Withheld, rate_end_step, rate_step, score_end_step
-from sandbox.results import CriterionResult, Estimate, Results
+from sandbox.outcome.results import CriterionResult, Estimate, Results
 
 _FINE = 10_000
 Chooser = Callable[[DisclosureRules, int], Fraction | None]

@@ -20,7 +20,7 @@ from sandbox.evidence.mix_arithmetic import mix_contradictions
 from sandbox.evidence.proportion_arithmetic import TOLERANCE, equal
 from sandbox.evidence.proportion_arithmetic import wilson as wilson
 from sandbox.evidence.task_arithmetic import task_contradictions
-from sandbox.results import (
+from sandbox.outcome.results import (
     Analysis,
     CriterionResult,
     Estimate,

@@ -44,7 +44,7 @@ from sandbox.evidence.statement import (
 )
 from sandbox.evidence.strictjson import parse_canonical, parse_object
 from sandbox.evidence.verification import verify_bytes
-from sandbox.results import Results, from_json
+from sandbox.outcome.results import Results, from_json
 
 MANIFEST = "manifest-sha256.txt"
 STATEMENT = "statement.dsse.json"

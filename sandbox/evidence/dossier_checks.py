@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox import stress_results
 from sandbox.canonical import digest
 from sandbox.errors import DossierError
+from sandbox.evaluations.identity import Identity
 from sandbox.evidence.actors import unsigned
 from sandbox.evidence.arithmetic import contradictions, count_checked
 from sandbox.evidence.checkpoint import Checkpoint, open_checkpoint
@@ -27,8 +27,8 @@ from sandbox.evidence.statement import RESULT_OF_VERDICT, bare, open_statement
 from sandbox.evidence.stress_arithmetic import stress_contradictions
 from sandbox.evidence.strictjson import parse_canonical, parse_object
 from sandbox.evidence.task_arithmetic import not_recomputed
-from sandbox.identity import Identity
-from sandbox.results import Results, from_json
+from sandbox.outcome import stress_results
+from sandbox.outcome.results import Results, from_json
 
 ENTRY = re.compile(r"ledger/entries/([0-9]{6,12})\.json", re.ASCII)
 _UNSIGNED = {"statement.dsse.json", "manifest-sha256.txt"}

@@ -12,9 +12,18 @@ import math
 from collections.abc import Iterator
 from statistics import NormalDist
 
-from sandbox.bias_results import Bias, EqualisedOdds, Gap, GapFamily, GapVerdict, Shrinkage, Side, StratumGaps
 from sandbox.evidence.proportion_arithmetic import TOLERANCE, equal, wilson
-from sandbox.results import Analysis, Estimate, StratumResult
+from sandbox.outcome.bias_results import (
+    Bias,
+    EqualisedOdds,
+    Gap,
+    GapFamily,
+    GapVerdict,
+    Shrinkage,
+    Side,
+    StratumGaps,
+)
+from sandbox.outcome.results import Analysis, Estimate, StratumResult
 
 
 def gap_contradictions(analysis: Analysis, where: str) -> Iterator[str]:

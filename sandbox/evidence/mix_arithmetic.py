@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from sandbox.bias_results import REST
-from sandbox.case_mix_results import (
+from sandbox.evidence.proportion_arithmetic import equal, wilson
+from sandbox.outcome.bias_results import REST
+from sandbox.outcome.case_mix_results import (
     CaseMix,
     ErrorBand,
     MixComparison,
@@ -22,8 +23,7 @@ from sandbox.case_mix_results import (
     Representativeness,
     SliceSearch,
 )
-from sandbox.evidence.proportion_arithmetic import equal, wilson
-from sandbox.results import Analysis, OperatingPointResult, Results
+from sandbox.outcome.results import Analysis, OperatingPointResult, Results
 
 _STEPS = 5
 

@@ -15,7 +15,7 @@ from statistics import NormalDist
 from typing import Any
 
 from sandbox.evidence.proportion_arithmetic import equal
-from sandbox.stress_results import VERDICTS, PairedCalls, StressCell, StressResults, StressTestResult
+from sandbox.outcome.stress_results import VERDICTS, PairedCalls, StressCell, StressResults, StressTestResult
 
 _BROKEN = ("outside", "answered_nonsense")
 _TOLERANCE = 1e-7

@@ -13,8 +13,8 @@ import math
 from collections.abc import Iterator, Mapping
 
 from sandbox.evidence.proportion_arithmetic import equal
-from sandbox.result_figures import CountTable
-from sandbox.results import Analysis, Estimate, OperatingPointResult, Results
+from sandbox.outcome.result_figures import CountTable
+from sandbox.outcome.results import Analysis, Estimate, OperatingPointResult, Results
 
 _RECOMPUTED_RATES = frozenset({"sensitivity", "specificity", "ppv", "npv", "accuracy", "failure_rate"})
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sandbox.workspace import Workspace
+from sandbox.institution.workspace import Workspace
 
 
 @contextmanager

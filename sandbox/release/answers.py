@@ -21,11 +21,11 @@ from sandbox.disclosure.cells import ALL
 from sandbox.disclosure.fields import ReleasedField, Screened
 from sandbox.disclosure.screen import protocol_mark, screen
 from sandbox.errors import ReleaseError, ReleaseRefusedError
-from sandbox.policy import Policy
+from sandbox.institution.policy import Policy
+from sandbox.outcome.results import Results
 from sandbox.release.claims import Claims, StatedClaim
 from sandbox.release.memory import Memory
 from sandbox.release.selection import Selection, field_name, selection
-from sandbox.results import Results
 from sandbox.reuse.bits import cost
 from sandbox.reuse.chosen import Chosen
 from sandbox.reuse.claim import answer_claim, claim_fields

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from sandbox.disclosure.fields import ReleasedField
 from sandbox.errors import ReleaseRefusedError
 from sandbox.evidence.ledger import Ledger
-from sandbox.policy import Policy
+from sandbox.institution.policy import Policy
+from sandbox.institution.workspace import Workspace
 from sandbox.release.issued import charges, issued
 from sandbox.reuse.bits import Account, Charge, account, cost, unpaid
-from sandbox.workspace import Workspace
 
 
 def account_of(

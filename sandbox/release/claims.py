@@ -20,12 +20,14 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from holdout.yamlfile import read_yaml, validate
-from sandbox import holdouts, protocols, submissions
+from sandbox import submissions
 from sandbox.canonical import digest
+from sandbox.custody import holdouts
 from sandbox.errors import ClaimError, ReleaseError, ReleaseRefusedError
 from sandbox.evidence.ledger import Ledger
+from sandbox.institution.workspace import Workspace, entry, open_ledger, short, write_json
+from sandbox.plan import protocols
 from sandbox.reuse.claim import Claim
-from sandbox.workspace import Workspace, entry, open_ledger, short, write_json
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Share = Annotated[str, StringConstraints(pattern=r"^(0(\.\d{1,4})?|0?\.\d{1,4}|1(\.0{1,4})?)$")]

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from holdout.lock import LockedHoldout, open_reference
 from holdout.locked import read_index
-from sandbox import holdouts
+from sandbox.custody import holdouts
 from sandbox.disclosure.differencing import Difference, version_differences
 from sandbox.errors import ReleaseRefusedError
 from sandbox.evidence.ledger import Ledger
-from sandbox.workspace import Workspace
+from sandbox.institution.workspace import Workspace
 
 
 def check_versions(workspace: Workspace, ledger: Ledger, locked: LockedHoldout, minimum: int) -> None:

@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from sandbox import holdouts
+from sandbox.asking.run import run_key
 from sandbox.canonical import canonical_json
+from sandbox.custody import holdouts
 from sandbox.disclosure.audit import AuditFinding
 from sandbox.disclosure.fields import ReleasedField, RuleVerdict
 from sandbox.disclosure.withholding import Kept, keep_safe
 from sandbox.errors import ReleaseError, ReleaseRefusedError
-from sandbox.evaluation import Evaluation
+from sandbox.evaluations.evaluation import Evaluation
 from sandbox.evidence.entry import LedgerEntry
 from sandbox.evidence.ledger import Ledger
-from sandbox.policy import Policy, load_policy
-from sandbox.protocol import Protocol
-from sandbox.protocols import find as find_protocol
+from sandbox.institution.policy import Policy, load_policy
+from sandbox.institution.workspace import Workspace, secret_key
+from sandbox.outcome.results import from_json
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.protocols import find as find_protocol
 from sandbox.release.answers import Question, answer, numbers_behind
 from sandbox.release.budget import check_payable
 from sandbox.release.certificate import Certificate, read_certificate
@@ -31,12 +34,9 @@ from sandbox.release.memory import Memory
 from sandbox.release.selection import selection
 from sandbox.release.similar import prediction_scope, withhold_similar
 from sandbox.release.traces import refuse_traces
-from sandbox.results import from_json
 from sandbox.reuse.bits import charges as charges_of
 from sandbox.reuse.chosen import Chosen, check_request, choose
 from sandbox.reuse.mechanisms import Mechanism
-from sandbox.run import run_key
-from sandbox.workspace import Workspace, secret_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 
 from holdout.lock import LockedHoldout
-from sandbox.applicability import join_strata
 from sandbox.disclosure.cells import ALL
 from sandbox.disclosure.rules import DisclosureRules
 from sandbox.disclosure.screen import SCORED_TASKS
 from sandbox.disclosure.subjects import SUBJECT_TASKS
-from sandbox.policy import Policy
-from sandbox.protocol import Protocol
+from sandbox.institution.policy import Policy
+from sandbox.plan.applicability import join_strata
+from sandbox.plan.protocol import Protocol
 from sandbox.release.issued import Issued
 from sandbox.release.selection import selection
 from sandbox.scoring.strata import protocol_levels

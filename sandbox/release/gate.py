@@ -18,14 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from holdout.lock import LockedHoldout
-from sandbox.applicability import join_strata
 from sandbox.disclosure.fields import ReleasedField
 from sandbox.disclosure.screen import plan
 from sandbox.errors import ReleaseRefusedError
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
-from sandbox.policy import Policy
-from sandbox.protocol import Protocol
+from sandbox.institution.policy import Policy
+from sandbox.institution.two_people import govern
+from sandbox.institution.workspace import Workspace, entry, open_ledger
+from sandbox.plan.applicability import join_strata
+from sandbox.plan.protocol import Protocol
 from sandbox.release.budget import check_payable
 from sandbox.release.claims import find_claims
 from sandbox.release.differences import check_versions
@@ -39,8 +41,6 @@ from sandbox.reuse.pool import draw
 from sandbox.reuse.thresholdout import thresholdout_levels
 from sandbox.reuse.uses import retired, wear
 from sandbox.scoring.strata import protocol_levels
-from sandbox.two_people import govern
-from sandbox.workspace import Workspace, entry, open_ledger
 
 _SCOPE = "planned"
 

@@ -18,8 +18,8 @@ from sandbox.errors import EvidenceError, ReleaseError
 from sandbox.evidence.entry import LedgerEntry
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.strictjson import JsonLimits, parse_object
+from sandbox.institution.workspace import Workspace
 from sandbox.reuse.bits import Charge
-from sandbox.workspace import Workspace
 
 TOLD = "told.json"
 _LIMITS = JsonLimits(size=64 * 2**20, depth=8)

@@ -18,8 +18,8 @@ from sandbox.canonical import canonical_json, digest_bytes
 from sandbox.errors import ReleaseError
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
+from sandbox.institution.workspace import entry, short
 from sandbox.reuse.mechanisms import Mechanism
-from sandbox.workspace import entry, short
 
 ENTRY_KIND = "mechanism-answered"
 

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from sandbox import protocols
 from sandbox.disclosure.cells import ALL, between, difference, equal, total
 from sandbox.disclosure.counted import count
 from sandbox.disclosure.differencing import differ_by_few
@@ -27,14 +26,15 @@ from sandbox.disclosure.screen import SCORED_TASKS, protocol_mark
 from sandbox.disclosure.subjects import SUBJECT_TASKS, planned_points, planned_subjects
 from sandbox.disclosure.withholding import Links, without
 from sandbox.errors import ReleaseError
-from sandbox.evaluation import Evaluation
+from sandbox.evaluations.evaluation import Evaluation
 from sandbox.evidence.ledger import Ledger
-from sandbox.protocol import Protocol
+from sandbox.institution.workspace import Workspace
+from sandbox.outcome.results import Results, from_json
+from sandbox.plan import protocols
+from sandbox.plan.protocol import Protocol
 from sandbox.release.issued import Issued
-from sandbox.results import Results, from_json
 from sandbox.scoring.store import labelled_cases
 from sandbox.scoring.strata import protocol_levels
-from sandbox.workspace import Workspace
 
 Bools = npt.NDArray[np.bool_]
 _TOO_SIMILAR = (

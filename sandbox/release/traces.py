@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import pyarrow.parquet as pq
 
 from holdout.uids import keyed_token
+from sandbox.asking.smoke import sentinel
 from sandbox.disclosure.sentinels import SHORTEST_MARK, find_traces
 from sandbox.errors import ReleaseError, ReleaseRefusedError
-from sandbox.evaluation import Evaluation
-from sandbox.smoke import sentinel
+from sandbox.evaluations.evaluation import Evaluation
 
 
 def refuse_traces(item: Evaluation, files: Mapping[str, bytes], key: bytes) -> None:

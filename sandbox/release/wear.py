@@ -10,12 +10,12 @@ import json
 from typing import Any
 
 from holdout.lock import LockedHoldout
-from sandbox import holdouts
+from sandbox.custody import holdouts
 from sandbox.errors import ReleaseError
 from sandbox.evidence.ledger import Ledger
+from sandbox.institution.workspace import Workspace
 from sandbox.reuse.pool import patients_digest
 from sandbox.reuse.uses import Use
-from sandbox.workspace import Workspace
 
 DRAWN = "drawn.json"
 

@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sandbox import evaluation as evaluations
 from sandbox.canonical import digest, digest_bytes
 from sandbox.errors import ReleaseError, ReleaseRefusedError, UsageError
-from sandbox.evaluation import Evaluation
+from sandbox.evaluations import evaluation as evaluations
+from sandbox.evaluations.evaluation import Evaluation
 from sandbox.evidence.durable import write_durable
 from sandbox.evidence.ledger import Ledger
-from sandbox.policy import load_policy
-from sandbox.protocols import find as find_protocol
+from sandbox.institution.policy import load_policy
+from sandbox.institution.two_people import govern
+from sandbox.institution.views import EXPORTED, SEEN, note_once_a_day
+from sandbox.institution.workspace import Workspace, entry, open_ledger
+from sandbox.plan.protocols import find as find_protocol
 from sandbox.release.alone import releases_alone
 from sandbox.release.certificate import write_certificate
 from sandbox.release.content import DOCUMENT, PAGE, Content, content_digest
@@ -24,9 +27,6 @@ from sandbox.release.issued import TOLD, issued, issued_folder
 from sandbox.release.state import Decision, Standing, standing
 from sandbox.reuse.chosen import choose
 from sandbox.reuse.mechanisms import Mechanism
-from sandbox.two_people import govern
-from sandbox.views import EXPORTED, SEEN, note_once_a_day
-from sandbox.workspace import Workspace, entry, open_ledger
 
 _FILES = (DOCUMENT, PAGE)
 _KINDS = ("release-requested", "release-reviewed", "release-issued")

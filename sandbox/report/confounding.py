@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from sandbox.outcome.results import Analysis, Association
 from sandbox.report import drawing
 from sandbox.report.drawing import ALERT, FAINT, MUTED, PAPER, SERIES
 from sandbox.report.figures import estimate_of
@@ -28,7 +29,6 @@ from sandbox.report.rows import (
     rows_axis,
 )
 from sandbox.report.text import decimal, words
-from sandbox.results import Analysis, Association
 
 TOP: Final = 34
 MOST_LEVELS: Final = 20

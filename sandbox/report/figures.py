@@ -8,10 +8,16 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sandbox.outcome.results import (
+    CalibrationCurve,
+    Estimate,
+    OperatingPointResult,
+    PrecisionRecallCurve,
+    RocCurve,
+)
 from sandbox.report import drawing
 from sandbox.report.drawing import ALERT, BAND, FAINT, GRID, INK, MUTED, PAPER, SECOND, SERIES
 from sandbox.report.text import count, decimal, visible
-from sandbox.results import CalibrationCurve, Estimate, OperatingPointResult, PrecisionRecallCurve, RocCurve
 
 SIDE: Final = 356
 LEFT: Final = 44

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sandbox.metric_catalogue import SCORED_KINDS
+from sandbox.outcome.results import Association, Estimate, Results, StratumResult, Verdict, WorstStratum
+from sandbox.plan.metric_catalogue import SCORED_KINDS
 from sandbox.report.figures import estimate_of
 from sandbox.report.gap_findings import gap_line
 from sandbox.report.glossary import metric_label
 from sandbox.report.model import ReportInput
 from sandbox.report.text import count, decimal, percent, words
 from sandbox.report.trust_findings import about_trust
-from sandbox.results import Association, Estimate, Results, StratumResult, Verdict, WorstStratum
 
 Weight = Literal["alarm", "caution", "note"]
 

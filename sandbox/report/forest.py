@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from sandbox.outcome.results import Analysis, Estimate, OperatingPointResult, StratumResult
 from sandbox.report import drawing
 from sandbox.report.drawing import FAINT, MUTED
 from sandbox.report.figures import estimate_of
@@ -22,7 +23,6 @@ from sandbox.report.rows import (
     row_text,
 )
 from sandbox.report.text import count, visible, words
-from sandbox.results import Analysis, Estimate, OperatingPointResult, StratumResult
 
 # An attribute with more levels than this shows those fit for a claim, and how many others there are.
 MOST_LEVELS: Final = 8

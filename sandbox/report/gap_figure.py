@@ -9,7 +9,7 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sandbox.bias_results import Bias, Gap, StratumGaps
+from sandbox.outcome.bias_results import Bias, Gap, StratumGaps
 from sandbox.report import drawing
 from sandbox.report.drawing import ALERT, BAND, FAINT, GRID, INK, MUTED, PAPER, SERIES
 from sandbox.report.gap_findings import against, words_of_level

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox.bias_results import REST, Bias, EqualisedOdds, Gap, GapFamily, GapVerdict, StratumGaps
+from sandbox.outcome.bias_results import REST, Bias, EqualisedOdds, Gap, GapFamily, GapVerdict, StratumGaps
+from sandbox.outcome.results import Analysis
 from sandbox.report.glossary import metric_label
 from sandbox.report.text import decimal, words
-from sandbox.results import Analysis
 
 CROSS: Final = " x "
 BY_PREVALENCE: Final = frozenset({"ppv", "npv", "calibration_in_the_large", "accuracy"})

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Final
 
-from sandbox.bias_results import Bias
+from sandbox.outcome.bias_results import Bias
+from sandbox.outcome.results import Estimate, Results
+from sandbox.outcome.stress_results import StressResults
 from sandbox.report.definition import Method, Metric
 from sandbox.report.glossary_masks import FINDING_METRICS, MASK_METHODS, MASK_METRICS
 from sandbox.report.glossary_mix import MIX_METHODS, mix_methods
 from sandbox.report.glossary_stress import STRESS_METHODS, STRESS_METRICS
 from sandbox.report.glossary_tasks import TASK_METHODS, TASK_METRICS
 from sandbox.report.text import words
-from sandbox.results import Estimate, Results
-from sandbox.stress_results import StressResults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from sandbox.outcome.results import Analysis
 from sandbox.report.definition import Method
-from sandbox.results import Analysis
 
 MIX_METHODS: Final[Mapping[str, Method]] = {
     "direct-standardisation-mover-wilson": Method(

@@ -6,7 +6,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from sandbox.results import CriterionResult, Estimate
+from sandbox.outcome.results import CriterionResult, Estimate
 
 WIDTH: Final = 168
 HEIGHT: Final = 18

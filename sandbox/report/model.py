@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from sandbox.results import Results
-from sandbox.stress_results import StressResults
+from sandbox.outcome.results import Results
+from sandbox.outcome.stress_results import StressResults
 
 Audience = Literal["institution", "regulator"]
 UsePurpose = Literal["evaluation", "stress", "self-check", "verification", "other"]

@@ -19,7 +19,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from sandbox.errors import ReportError
-from sandbox.metric_catalogue import SCORED_KINDS
+from sandbox.outcome.results import Analysis, Association, LevelCount, OperatingPointResult, StratumResult
+from sandbox.outcome.stress_results import StressResults
+from sandbox.plan.metric_catalogue import SCORED_KINDS
 from sandbox.report import (
     confounding,
     figures,
@@ -37,8 +39,6 @@ from sandbox.report import (
     text,
 )
 from sandbox.report.model import ReportInput
-from sandbox.results import Analysis, Association, LevelCount, OperatingPointResult, StratumResult
-from sandbox.stress_results import StressResults
 
 HERE: Final = Path(__file__).parent
 CONTENT_POLICY: Final = (

@@ -8,10 +8,10 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from sandbox.outcome.result_figures import Density, Line, Plot
 from sandbox.report import drawing
 from sandbox.report.drawing import ALERT, BAND, FAINT, GRID, MUTED, PAPER, SERIES
 from sandbox.report.text import visible
-from sandbox.result_figures import Density, Line, Plot
 
 WIDTH: Final = 300
 LEFT: Final = 52

@@ -14,10 +14,10 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sandbox.outcome.results import Analysis, Estimate, StratumResult
 from sandbox.report import drawing
 from sandbox.report.drawing import ALERT, BAND, FAINT, GRID, INK, MUTED, PAPER, SERIES
 from sandbox.report.text import count, decimal, visible
-from sandbox.results import Analysis, Estimate, StratumResult
 
 WIDTH: Final = 960
 ROW: Final = 23

@@ -8,12 +8,12 @@ from typing import Final
 
 from matplotlib.axes import Axes
 
+from sandbox.outcome.results import Estimate
+from sandbox.outcome.stress_results import StressTestResult
 from sandbox.report import drawing
 from sandbox.report.drawing import ALERT, BAND, FAINT, GRID, INK, MUTED, PAPER, SERIES
 from sandbox.report.rows import cut
 from sandbox.report.stress_findings import auroc_change, words_of
-from sandbox.results import Estimate
-from sandbox.stress_results import StressTestResult
 
 WIDTH: Final = 960
 ACROSS: Final = 3

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from sandbox.outcome.results import Estimate
+from sandbox.outcome.stress_results import (
+    StressCell,
+    StressGroup,
+    StressResults,
+    StressTestResult,
+    StressVerdict,
+)
 from sandbox.report.text import decimal
-from sandbox.results import Estimate
-from sandbox.stress_results import StressCell, StressGroup, StressResults, StressTestResult, StressVerdict
 
 STRESS_WORDS: Final[dict[StressVerdict, str]] = {
     "outside": "Breaks",

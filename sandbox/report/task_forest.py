@@ -8,13 +8,13 @@ from typing import Final
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from sandbox.outcome.results import Analysis, Estimate, StratumResult
 from sandbox.report import drawing
 from sandbox.report.drawing import ALERT, BAND, FAINT, GRID, INK, MUTED, PAPER, SERIES
 from sandbox.report.figures import estimate_of
 from sandbox.report.glossary import metric_label
 from sandbox.report.rows import ROW, TOP, WIDTH, cut
 from sandbox.report.text import count, decimal, words
-from sandbox.results import Analysis, Estimate, StratumResult
 
 # What is shown by stratum; the table of estimates has the rest.
 SHOWN_BY_STRATUM: Final[dict[str, tuple[str, ...]]] = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sandbox.result_figures import CountTable
-from sandbox.results import Estimate, OperatingPointResult
+from sandbox.outcome.result_figures import CountTable
+from sandbox.outcome.results import Estimate, OperatingPointResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

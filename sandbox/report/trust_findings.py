@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from sandbox.outcome.results import Analysis, Estimate
 from sandbox.report.text import count, decimal, words
-from sandbox.results import Analysis, Estimate
 
 FEWEST_MISRANKED: Final = 2.0
 """Cases of the smaller class times (1 - AUROC), below which DeLong's interval on the logit scale covers too little.

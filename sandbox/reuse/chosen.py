@@ -19,7 +19,7 @@ FINEST_STEP = Fraction(1, 100)
 
 
 class Asked(Structure):
-    """What a protocol says of its release; see ``sandbox.release_section``."""
+    """What a protocol says of its release; see ``sandbox.plan.release_section``."""
 
     @property
     def mechanism(self) -> Mechanism: ...  # noqa: D102

@@ -18,9 +18,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.errors import ScoringError
-from sandbox.protocol import Protocol
-from sandbox.results import Analysis, CriterionResult, Estimate, OperatingPointResult, StratumResult, Verdict
-from sandbox.strata_section import Criterion
+from sandbox.outcome.results import (
+    Analysis,
+    CriterionResult,
+    Estimate,
+    OperatingPointResult,
+    StratumResult,
+    Verdict,
+)
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.strata_section import Criterion
 
 
 def judge(analysis: Analysis, protocol: Protocol) -> tuple[CriterionResult, ...]:

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
 from sandbox.scoring.cases import Floats, Integers
 from sandbox.scoring.estimates import Basis, undefined
 from sandbox.scoring.influence import from_influence

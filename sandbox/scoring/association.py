@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sandbox.results import Association, Estimate, LevelPrevalence
+from sandbox.outcome.results import Association, Estimate, LevelPrevalence
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Floats, ScoredCases, compact, count_patients, make_cases
 from sandbox.scoring.estimates import (

@@ -7,10 +7,18 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from sandbox.metric_catalogue import SCORE_ONLY_OVERALL
-from sandbox.protocol import Protocol
-from sandbox.result_figures import Plot
-from sandbox.results import Analysis, Curves, Estimate, FailureRule, OperatingPointResult, StratumResult
+from sandbox.outcome.result_figures import Plot
+from sandbox.outcome.results import (
+    Analysis,
+    Curves,
+    Estimate,
+    FailureRule,
+    OperatingPointResult,
+    StratumResult,
+)
+from sandbox.plan.metric_catalogue import SCORE_ONLY_OVERALL
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.task_section import OperatingPoint
 from sandbox.scoring import calibration, failures, precision_recall, roc
 from sandbox.scoring.association import associate
 from sandbox.scoring.bootstrap import Seed
@@ -30,7 +38,6 @@ from sandbox.scoring.readers.misclassified import error_bands
 from sandbox.scoring.scored_task import RULES, ScoredTask
 from sandbox.scoring.store import Store, make_store
 from sandbox.scoring.strata import Levels
-from sandbox.task_section import OperatingPoint
 
 _NOT_PROBABILITY = "The protocol does not declare the score as a probability (range 0 to 1)."
 NOTES = (

@@ -15,7 +15,7 @@ import math
 import numpy as np
 from scipy import special, stats
 
-from sandbox.results import CalibrationBin, CalibrationCurve, Estimate
+from sandbox.outcome.results import CalibrationBin, CalibrationCurve, Estimate
 from sandbox.scoring.bootstrap import Seed, expected_calibration_errors, percentile_interval
 from sandbox.scoring.cases import Floats, Integers, ScoredCases, compact, count_patients, patient_sums
 from sandbox.scoring.estimates import basis_of, estimate, method_name, quantile, undefined

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sandbox.bias_results import ChanceGap
+from sandbox.outcome.bias_results import ChanceGap
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases, tie_groups
 from sandbox.scoring.common_correlation import Class, covariance, cross_covariance

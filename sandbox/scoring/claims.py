@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from sandbox.metric_catalogue import THRESHOLD_METRICS
-from sandbox.results import Estimate, OperatingPointResult, StratumResult, WorstStratum
+from sandbox.outcome.results import Estimate, OperatingPointResult, StratumResult, WorstStratum
+from sandbox.plan.metric_catalogue import THRESHOLD_METRICS
+from sandbox.plan.strata_section import Minimum
 from sandbox.scoring.cases import ScoredCases
 from sandbox.scoring.estimates import Basis, basis_of, too_few
-from sandbox.strata_section import Minimum
 
 _RANKED_METRICS = ("auroc",)
 _RANKED_RATES = ("sensitivity", "specificity")

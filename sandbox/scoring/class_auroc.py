@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
 from sandbox.scoring.cases import Bools, Floats, Integers, count_patients, make_cases
 from sandbox.scoring.estimates import Basis, undefined
 from sandbox.scoring.influence import auroc_influence, from_influence

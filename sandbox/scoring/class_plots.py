@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from sandbox.protocol import Protocol
-from sandbox.result_figures import Line, Plot
+from sandbox.outcome.result_figures import Line, Plot
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring import calibration, roc
 from sandbox.scoring.cases import ScoredCases
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sandbox.bias_results import REST, ChanceGap, Heterogeneity, LeftOut, Shrinkage
+from sandbox.outcome.bias_results import REST, ChanceGap, Heterogeneity, LeftOut, Shrinkage
+from sandbox.plan.strata_section import Minimum
 from sandbox.scoring import chance
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Bools, Floats, Integers
@@ -30,7 +31,6 @@ from sandbox.scoring.scale import Scale
 from sandbox.scoring.shrinkage import shrink_rates, shrink_values
 from sandbox.scoring.sides import Measured, measure
 from sandbox.scoring.strata import Levels
-from sandbox.strata_section import Minimum
 
 MOST_PERMUTED_CASES, MOST_PERMUTATIONS = 3000, 1000
 FEW_CASES = 50

@@ -9,11 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sandbox.metric_catalogue import TaskKind
-from sandbox.protocol import Protocol
+from sandbox.outcome.truth import truth_columns
+from sandbox.plan.metric_catalogue import TaskKind
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import Floats
 from sandbox.scoring.roc import auroc_value
-from sandbox.truth import truth_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

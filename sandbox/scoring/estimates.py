@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 import numpy as np
 from scipy import stats
 
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
 from sandbox.scoring.cases import Integers, ScoredCases, count_patients
 
 

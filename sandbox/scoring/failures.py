@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sandbox.results import Estimate, FailureCount, FailureRule
+from sandbox.outcome.results import Estimate, FailureCount, FailureRule
 from sandbox.scoring.cases import Bools, Floats, Integers
 from sandbox.scoring.proportions import ProportionMethod, proportion
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from sandbox.output_schema import ScoreOutput
-from sandbox.protocol import Protocol
-from sandbox.results import Estimate, OperatingPointResult
+from sandbox.outcome.results import Estimate, OperatingPointResult
+from sandbox.plan.output_schema import ScoreOutput
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.task_section import OperatingPoint
 from sandbox.scoring.bootstrap import Seed, replicate_counts
 from sandbox.scoring.cases import Floats, Integers, ScoredCases, count_patients, tie_groups
 from sandbox.scoring.estimates import Basis, estimate, quantile, undefined
-from sandbox.task_section import OperatingPoint
 
 METHOD = "bootstrap-bt2-patients"
 FIXED = "chosen-on-these-cases"

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sandbox.bias_results import (
+from sandbox.outcome.bias_results import (
     Bias,
     EqualisedOdds,
     Gap,
@@ -24,8 +24,8 @@ from sandbox.bias_results import (
     GapVerdict,
     StratumGaps,
 )
-from sandbox.protocol import Protocol
-from sandbox.results import FailureRule
+from sandbox.outcome.results import FailureRule
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Floats, Integers, compact
 from sandbox.scoring.comparisons import Compared, Setting, StratumCompared, compare

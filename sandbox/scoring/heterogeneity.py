@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from sandbox.bias_results import Heterogeneity
+from sandbox.outcome.bias_results import Heterogeneity
 from sandbox.scoring.cases import Floats
 
 

@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
 from sandbox.scoring.cases import Bools, Floats, Integers, make_cases, patient_sums
 from sandbox.scoring.estimates import Basis, estimate, logit_interval, method_name, quantile
 from sandbox.scoring.roc import win_shares

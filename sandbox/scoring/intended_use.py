@@ -15,9 +15,9 @@ import math
 
 import numpy as np
 
-from sandbox.analysis_section import DecisionCurve
-from sandbox.result_figures import Line, Plot
-from sandbox.results import Estimate
+from sandbox.outcome.result_figures import Line, Plot
+from sandbox.outcome.results import Estimate
+from sandbox.plan.analysis_section import DecisionCurve
 from sandbox.scoring.cases import Bools, Floats, ScoredCases
 from sandbox.scoring.estimates import basis_of, estimate, expit, method_name, quantile, undefined
 from sandbox.scoring.influence import from_influence, standard_error

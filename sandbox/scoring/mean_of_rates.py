@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
 from sandbox.scoring.cases import Bools, Floats, Integers
 from sandbox.scoring.estimates import Basis, estimate, method_name, undefined
 

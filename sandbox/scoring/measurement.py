@@ -19,9 +19,9 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from sandbox.analysis_section import Agreement
-from sandbox.protocol import Protocol
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
+from sandbox.plan.analysis_section import Agreement
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.agreement_of_measurements import (
     STATISTICS,
     concordance_influence,

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sandbox.protocol import Protocol
-from sandbox.result_figures import Density, Line, Plot
-from sandbox.results import Estimate
+from sandbox.outcome.result_figures import Density, Line, Plot
+from sandbox.outcome.results import Estimate
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import Floats
 
 CELLS = 24

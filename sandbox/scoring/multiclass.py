@@ -20,9 +20,9 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from sandbox.protocol import Protocol
-from sandbox.result_figures import CountTable
-from sandbox.results import Estimate
+from sandbox.outcome.result_figures import CountTable
+from sandbox.outcome.results import Estimate
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring import calibration, roc
 from sandbox.scoring.agreement import agreement_weights, kappa
 from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases, make_cases

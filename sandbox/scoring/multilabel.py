@@ -16,9 +16,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from sandbox.output_schema import ClassesOutput
-from sandbox.protocol import Protocol
-from sandbox.results import Estimate, OperatingPointResult
+from sandbox.outcome.results import Estimate, OperatingPointResult
+from sandbox.plan.output_schema import ClassesOutput
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.task_section import OperatingPoint
 from sandbox.scoring import calibration, precision_recall, roc
 from sandbox.scoring.cases import Bools, Floats, ScoredCases, make_cases
 from sandbox.scoring.class_auroc import mean_auroc
@@ -32,7 +33,6 @@ from sandbox.scoring.proportions import proportion
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.task_analysis import Place, TaskParts, score_task
 from sandbox.scoring.task_columns import TaskColumns, task_columns
-from sandbox.task_section import OperatingPoint
 
 ALL_LABELS = "all labels"
 NOTES = (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sandbox.results import Estimate, OperatingPointResult
+from sandbox.outcome.results import Estimate, OperatingPointResult
 from sandbox.scoring.cases import Bools, Floats, ScoredCases, compact
 from sandbox.scoring.estimates import Basis, basis_of, estimate, method_name, quantile, undefined
 from sandbox.scoring.proportions import ProportionMethod, proportion

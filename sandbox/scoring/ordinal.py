@@ -17,11 +17,11 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from sandbox.metric_catalogue import PAIR
-from sandbox.output_schema import GradesOutput
-from sandbox.protocol import Protocol
-from sandbox.result_figures import CountTable
-from sandbox.results import Estimate
+from sandbox.outcome.result_figures import CountTable
+from sandbox.outcome.results import Estimate
+from sandbox.plan.metric_catalogue import PAIR
+from sandbox.plan.output_schema import GradesOutput
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring import roc
 from sandbox.scoring.agreement import agreement_weights, kappa
 from sandbox.scoring.cases import Bools, Floats, Integers, make_cases

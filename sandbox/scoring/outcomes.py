@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from sandbox.results import FailureRule
+from sandbox.outcome.results import FailureRule
+from sandbox.plan.strata_section import Minimum
 from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases
 from sandbox.scoring.failures import analysed
-from sandbox.strata_section import Minimum
 
 Kind = Literal["rate", "mean", "auroc", "statistic"]
 _NEED_POSITIVES = frozenset(

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sandbox.analysis_section import PartialRange
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
+from sandbox.plan.analysis_section import PartialRange
 from sandbox.scoring.bootstrap import Seed, percentile_interval, replicate_counts
 from sandbox.scoring.cases import Floats, ScoredCases, tie_groups
 from sandbox.scoring.estimates import basis_of, estimate, undefined

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from sandbox.results import Estimate, PrecisionRecallCurve
+from sandbox.outcome.results import Estimate, PrecisionRecallCurve
 from sandbox.scoring.cases import Floats, ScoredCases, count_patients, patient_sums, tie_groups
 from sandbox.scoring.estimates import basis_of, estimate, logit_interval, method_name, undefined
 from sandbox.scoring.proportions import wilson

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
 from sandbox.scoring.cases import Bools, Floats, Integers, compact
 from sandbox.scoring.estimates import (
     Basis,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from sandbox.analysis_section import Queue, Reading
+from sandbox.plan.analysis_section import Queue, Reading
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Bools, Floats
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sandbox.analysis_section import Queue
+from sandbox.plan.analysis_section import Queue
 from sandbox.scoring.cases import Floats
 
 

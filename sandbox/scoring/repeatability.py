@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from sandbox.protocol import Protocol
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import count_patients
 from sandbox.scoring.estimates import Basis, estimate, undefined
 from sandbox.scoring.task_columns import TaskColumns

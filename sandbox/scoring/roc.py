@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import optimize
 
-from sandbox.results import Estimate, RocCurve
+from sandbox.outcome.results import Estimate, RocCurve
 from sandbox.scoring.cases import (
     Bools,
     Floats,

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from sandbox.metric_catalogue import TaskKind
-from sandbox.protocol import Protocol
-from sandbox.results import Flow, Results
+from sandbox.outcome.results import Flow, Results
+from sandbox.outcome.truth import binary_truth
+from sandbox.plan.metric_catalogue import TaskKind
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring import acceptance, failures
 from sandbox.scoring.binary import score_binary
 from sandbox.scoring.cases import Bools, count_patients
@@ -28,7 +29,6 @@ from sandbox.scoring.segmentation.task import score_segmentation
 from sandbox.scoring.store import labelled_cases
 from sandbox.scoring.strata import composition
 from sandbox.scoring.triage import score_triage
-from sandbox.truth import binary_truth
 
 _SCORERS: Mapping[TaskKind, Callable[[pa.Table, Protocol, str], ScoredTask]] = {
     "binary": score_binary,
@@ -56,7 +56,7 @@ def score(table: pa.Table, protocol: Protocol, evaluation: str, steps: StepCount
 
     Args:
         table: one row a case: ``case_id`` (text, unique), ``patient_key`` (text), the truth
-            (:func:`sandbox.truth.truth_columns`; null: no reference standard), ``score`` for a task with one
+            (:func:`sandbox.outcome.truth.truth_columns`; null: no reference standard), ``score`` for a task with one
             score, else ``answer:<name>`` for each number of the answer (null where the case failed), ``failure``
             (text or null; null exactly where there is an answer), and a column for each attribute in
             ``protocol.stratum_attributes``.

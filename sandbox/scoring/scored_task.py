@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox.results import Analysis, FailureRule
+from sandbox.outcome.results import Analysis, FailureRule
 from sandbox.scoring.cases import Bools, Integers
 from sandbox.scoring.strata import Levels
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from sandbox.bias_results import Shrinkage, Shrunk
+from sandbox.outcome.bias_results import Shrinkage, Shrunk
 from sandbox.scoring.cases import Floats
 from sandbox.scoring.estimates import quantile
 from sandbox.scoring.proportions import wilson

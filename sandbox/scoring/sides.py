@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from sandbox.bias_results import Side
+from sandbox.outcome.bias_results import Side
 from sandbox.scoring.cases import Floats, Integers, ScoredCases, count_patients
 from sandbox.scoring.differences import Limits
 from sandbox.scoring.estimates import logit_interval, quantile, student_quantile

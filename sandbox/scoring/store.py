@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from sandbox.errors import ScoringError
-from sandbox.protocol import Protocol
+from sandbox.outcome.truth import any_known, truth_columns
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases
 from sandbox.scoring.failures import worst_case_scores
 from sandbox.scoring.strata import Levels, protocol_levels
-from sandbox.truth import any_known, truth_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sandbox.bands import CROSS, band_names
 from sandbox.errors import ScoringError
-from sandbox.protocol import Protocol
-from sandbox.results import LevelCount
+from sandbox.outcome.results import LevelCount
+from sandbox.plan.bands import CROSS, band_names
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.strata_section import Stratum
 from sandbox.scoring.cases import Bools, Integers, compact
-from sandbox.strata_section import Stratum
 
 UNKNOWN = "unknown"
 OUTSIDE = "outside bands"

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sandbox.protocol import Protocol
-from sandbox.result_figures import CountTable, Plot
-from sandbox.results import (
+from sandbox.outcome.result_figures import CountTable, Plot
+from sandbox.outcome.results import (
     Analysis,
     Curves,
     Estimate,
@@ -18,6 +17,8 @@ from sandbox.results import (
     StratumResult,
     WorstStratum,
 )
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.strata_section import Minimum
 from sandbox.scoring import failures
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Bools
@@ -29,7 +30,6 @@ from sandbox.scoring.outcomes import Outcome, failure_rate
 from sandbox.scoring.scored_task import RULES, ScoredTask
 from sandbox.scoring.strata import Levels
 from sandbox.scoring.task_columns import TaskColumns
-from sandbox.strata_section import Minimum
 
 _RATES = frozenset({"sensitivity", "specificity", "ppv", "npv", "f1"})
 _NO_CURVES = "The curves of this kind of task stand among its own figures."

@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from sandbox.protocol import Protocol
-from sandbox.results import FailureRule
+from sandbox.outcome.results import FailureRule
+from sandbox.outcome.truth import truth_columns
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import Bools, Floats, Integers, count_patients
 from sandbox.scoring.estimates import Basis
 from sandbox.scoring.failures import analysed
 from sandbox.scoring.strata import Levels, protocol_levels
-from sandbox.truth import truth_columns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

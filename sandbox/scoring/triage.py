@@ -14,9 +14,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from sandbox.analysis_section import Queue
-from sandbox.protocol import Protocol
-from sandbox.results import Analysis, Estimate
+from sandbox.outcome.results import Analysis, Estimate
+from sandbox.outcome.truth import binary_truth
+from sandbox.plan.analysis_section import Queue
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring import bootstrap
 from sandbox.scoring.binary import score_binary
 from sandbox.scoring.bootstrap import Seed, percentile_interval
@@ -28,7 +29,6 @@ from sandbox.scoring.queue_simulation import simulate
 from sandbox.scoring.queue_waiting import mean_waits
 from sandbox.scoring.scored_task import ScoredTask
 from sandbox.scoring.store import make_store
-from sandbox.truth import binary_truth
 
 BOOTSTRAP = "bootstrap-percentile-patients"
 SIMULATION = "simulation-batch-means"

@@ -13,7 +13,7 @@ import pytest
 from scipy import optimize
 
 from sandbox.disclosure.screen import screen
-from sandbox.protocol import Protocol
+from sandbox.plan.protocol import Protocol
 from sandbox.reuse.bits import cost
 from sandbox.scoring.score import score
 from tests.attacks import simulations, thresholdout_auc

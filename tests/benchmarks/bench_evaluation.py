@@ -24,12 +24,14 @@ from holdout.staging import Stager
 from runners import example_vendors, images
 from runners.engine import connect
 from runners.posture import worker_environment
-from sandbox import exports, holdouts, protocols, submissions
+from sandbox import submissions
+from sandbox.custody import exports, holdouts
 from sandbox.demonstration import PROTOCOLS
-from sandbox.evaluate import evaluate
-from sandbox.policy import load_policy
-from sandbox.protocol import load_protocol
-from sandbox.workspace import create
+from sandbox.evaluations.evaluate import evaluate
+from sandbox.institution.policy import load_policy
+from sandbox.institution.workspace import create
+from sandbox.plan import protocols
+from sandbox.plan.protocol import load_protocol
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import pyarrow as pa
 from fairlearn.metrics import MetricFrame
 from sklearn import metrics
 
-from sandbox.protocol import Protocol
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring import bootstrap, roc
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import make_cases

@@ -17,9 +17,9 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from sandbox import protocols
 from sandbox.demonstration import PROTOCOLS
-from sandbox.evaluate import evaluate
+from sandbox.evaluations.evaluate import evaluate
+from sandbox.plan import protocols
 from tests.benchmarks.bench_evaluation import prepare
 
 HOLDOUT_PATIENTS = 240

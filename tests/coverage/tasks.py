@@ -10,8 +10,8 @@ from functools import cache
 import numpy as np
 import pyarrow as pa
 
-from sandbox.protocol import Protocol
-from sandbox.results import Analysis
+from sandbox.outcome.results import Analysis
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.score import score
 from tests.sandbox.scoring import task_tables
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sandbox.commands.main import main
-from sandbox.workspace import open_ledger, open_workspace
+from sandbox.institution.workspace import open_ledger, open_workspace
 
 
 def entries(site):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sandbox.commands.main import main
-from sandbox.evaluation import evaluations
-from sandbox.results import from_json
-from sandbox.workspace import open_workspace
+from sandbox.evaluations.evaluation import evaluations
+from sandbox.institution.workspace import open_workspace
+from sandbox.outcome.results import from_json
 
 pytestmark = pytest.mark.engine
 EXAMPLE = Path(__file__).parents[2] / "policies/protocols/example-case-mix.yaml"

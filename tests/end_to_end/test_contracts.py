@@ -11,10 +11,10 @@ from runners.attachments import check_attachments
 from runners.errors import RunnerError
 from runners.images import build_image, save_image
 from sandbox.commands.main import main
-from sandbox.evaluation import evaluations
-from sandbox.results import from_json
+from sandbox.evaluations.evaluation import evaluations
+from sandbox.institution.workspace import open_ledger, open_workspace
+from sandbox.outcome.results import from_json
 from sandbox.submissions import find
-from sandbox.workspace import open_ledger, open_workspace
 
 pytestmark = pytest.mark.engine
 VENDORS = Path(__file__).parent / "vendors"

@@ -12,11 +12,11 @@ import zipfile
 import pytest
 
 from runners.leftovers import LABEL_OWNER
+from sandbox.asking.staging_place import _in_memory, _on_disk
 from sandbox.commands.main import main
-from sandbox.evaluation import evaluations
-from sandbox.results import from_json
-from sandbox.staging_place import _in_memory, _on_disk
-from sandbox.workspace import open_ledger, open_workspace
+from sandbox.evaluations.evaluation import evaluations
+from sandbox.institution.workspace import open_ledger, open_workspace
+from sandbox.outcome.results import from_json
 
 pytestmark = pytest.mark.engine
 

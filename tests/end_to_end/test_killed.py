@@ -10,8 +10,8 @@ import pytest
 
 from runners.images import build_image, save_image
 from sandbox.commands.main import main
-from sandbox.evaluation import evaluations
-from sandbox.workspace import open_ledger, open_workspace
+from sandbox.evaluations.evaluation import evaluations
+from sandbox.institution.workspace import open_ledger, open_workspace
 
 # Files appear by link or rename. The process kills itself just before the n-th of them: there it does most harm.
 DYING = """

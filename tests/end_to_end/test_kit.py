@@ -11,9 +11,9 @@ import pytest
 
 from runners.contracts.registry import CONTRACTS
 from runners.images import build_image, save_image
+from sandbox.asking.kit import TASKS, contracts, options
 from sandbox.commands.main import main
-from sandbox.kit import TASKS, contracts, options
-from sandbox.metric_catalogue import TaskKind
+from sandbox.plan.metric_catalogue import TaskKind
 
 PROTOCOLS = Path(__file__).parents[2] / "policies/protocols"
 LEAKY = """

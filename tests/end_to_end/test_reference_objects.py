@@ -11,9 +11,9 @@ import pytest
 
 from runners.images import build_image, save_image
 from sandbox.commands.main import main
-from sandbox.evaluation import evaluations
-from sandbox.results import from_json
-from sandbox.workspace import open_workspace
+from sandbox.evaluations.evaluation import evaluations
+from sandbox.institution.workspace import open_workspace
+from sandbox.outcome.results import from_json
 from tests.holdout import truth_objects as made
 from tests.holdout.test_reference_reports import CYST, NODULE, planar, region, report, sr
 

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from sandbox.commands.main import main
-from sandbox.evaluation import evaluations
-from sandbox.workspace import open_ledger, open_workspace
+from sandbox.evaluations.evaluation import evaluations
+from sandbox.institution.workspace import open_ledger, open_workspace
 
 pytestmark = pytest.mark.engine
 

@@ -15,9 +15,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from runners.images import build_image, save_image
 from sandbox.commands.main import main
-from sandbox.evaluation import evaluations
-from sandbox.results import from_json
-from sandbox.workspace import open_workspace
+from sandbox.evaluations.evaluation import evaluations
+from sandbox.institution.workspace import open_workspace
+from sandbox.outcome.results import from_json
 
 pytestmark = pytest.mark.engine
 VENDORS = Path(__file__).parent / "vendors"

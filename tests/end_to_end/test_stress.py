@@ -14,14 +14,14 @@ import pydicom
 import pytest
 
 from runners.images import build_image, save_image
+from sandbox.asking.smoke import smoke_case
 from sandbox.commands.main import main
-from sandbox.evaluation import evaluations
+from sandbox.evaluations.evaluation import evaluations
 from sandbox.evidence.verification import verify_dossier
-from sandbox.protocol import load_protocol
-from sandbox.results import from_json as results_from_json
-from sandbox.smoke import smoke_case
-from sandbox.stress_results import from_json
-from sandbox.workspace import open_ledger, open_workspace
+from sandbox.institution.workspace import open_ledger, open_workspace
+from sandbox.outcome.results import from_json as results_from_json
+from sandbox.outcome.stress_results import from_json
+from sandbox.plan.protocol import load_protocol
 from tests.end_to_end.conftest import PROTOCOL, VENDORS
 
 DOCKERFILE = b"""FROM proctor/base

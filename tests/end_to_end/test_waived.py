@@ -7,9 +7,9 @@ import pytest
 
 from runners.runtimes import golden_tables
 from sandbox.commands.main import main
-from sandbox.evaluation import evaluations
-from sandbox.results import from_json
-from sandbox.workspace import open_ledger, open_workspace
+from sandbox.evaluations.evaluation import evaluations
+from sandbox.institution.workspace import open_ledger, open_workspace
+from sandbox.outcome.results import from_json
 from tests.runners.own_engines import own_podman
 
 pytestmark = pytest.mark.engine

@@ -22,9 +22,9 @@ from runners.leftovers import LABEL_OWNER, NAME_PREFIX, new_name, owner_labels
 from runners.limits import KIB, MIB, Limits
 from runners.posture import Posture
 from runners.worker import CaseInput, run_cases
-from sandbox import predictions
-from sandbox.output_schema import ScoreOutput
-from sandbox.predictions import level
+from sandbox.asking import predictions
+from sandbox.asking.predictions import level
+from sandbox.plan.output_schema import ScoreOutput
 
 pytestmark = pytest.mark.engine
 

@@ -9,7 +9,7 @@ import sklearn.metrics
 from scipy import stats
 from statsmodels.stats.inter_rater import cohens_kappa
 
-from sandbox.analysis_section import PartialRange, Queue
+from sandbox.plan.analysis_section import PartialRange, Queue
 from sandbox.scoring.agreement import agreement_weights, kappa
 from sandbox.scoring.agreement_of_measurements import statistics_of, sums_by_patient
 from sandbox.scoring.bootstrap import Seed

@@ -16,10 +16,10 @@ from runners.limits import Limits
 from runners.posture import Posture
 from runners.probe import measure, require
 from runners.worker import run_cases
-from sandbox.examination import examine
-from sandbox.isolation_rules import GpuChoice
-from sandbox.policy import load_policy
-from sandbox.workspace import DEFAULT_POLICY
+from sandbox.institution.examination import examine
+from sandbox.institution.isolation_rules import GpuChoice
+from sandbox.institution.policy import load_policy
+from sandbox.institution.workspace import DEFAULT_POLICY
 from tests.runners.conftest import SCORE, make_vendor, stage
 from tests.runners.own_engines import needed, own_docker, short_folder
 

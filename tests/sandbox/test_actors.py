@@ -12,14 +12,14 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from sandbox import actors
 from sandbox.commands.main import main
 from sandbox.errors import ActorError, EvidenceError, UsageError
 from sandbox.evidence.actors import Acting, sign_entry, unsigned
 from sandbox.evidence.keys import load_signing_key
 from sandbox.evidence.kinds import ROLES
 from sandbox.evidence.ledger import Ledger
-from sandbox.workspace import create, entry, open_ledger, open_workspace
+from sandbox.institution import actors
+from sandbox.institution.workspace import create, entry, open_ledger, open_workspace
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from sandbox.ahead import ahead
+from sandbox.asking.ahead import ahead
 
 
 def test_items_come_in_order_and_end():

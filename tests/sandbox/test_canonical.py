@@ -4,7 +4,7 @@ import pytest
 
 from sandbox.canonical import CanonicalError, canonical_json, digest
 from sandbox.errors import ScoringError
-from sandbox.results import Estimate, from_json
+from sandbox.outcome.results import Estimate, from_json
 
 
 def test_rfc_8785_section_3_2_2_example():

@@ -85,7 +85,7 @@ def test_a_write_without_a_name_ends_with_the_room_that_is_left(home, full, caps
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(full))
-    monkeypatch.setattr("sandbox.protocols.protocols", write)
+    monkeypatch.setattr("sandbox.plan.protocols.protocols", write)
     capsys.readouterr()
     assert main(["protocol", "list"]) == 4
     err = capsys.readouterr().err
@@ -123,7 +123,7 @@ def test_a_read_only_workspace_is_one_sentence(home, tmp_path):
 def test_a_clock_that_went_back_is_told_and_breaks_nothing(home, tmp_path, capsys, monkeypatch):
     protocol = tmp_path / "protocol.yaml"
     protocol.write_text(PROTOCOL)
-    monkeypatch.setattr("sandbox.workspace.utc_now", lambda: "2020-02-29T23:59:59Z")
+    monkeypatch.setattr("sandbox.institution.workspace.utc_now", lambda: "2020-02-29T23:59:59Z")
     assert main(["-q", "protocol", "register", str(protocol)]) == 0
     monkeypatch.undo()
     monkeypatch.setenv("PROCTOR_HOME", str(home))

@@ -8,12 +8,14 @@ import pytest
 
 from holdout import synthetic
 from holdout.lock import open_reference
-from sandbox import holdouts, predictions, protocols
+from sandbox.asking import predictions
 from sandbox.commands.main import main
-from sandbox.results import to_json
-from sandbox.scored import scored_cases
+from sandbox.custody import holdouts
+from sandbox.institution.workspace import open_ledger, open_workspace, write_json
+from sandbox.outcome.results import to_json
+from sandbox.outcome.scored import scored_cases
+from sandbox.plan import protocols
 from sandbox.scoring.score import score
-from sandbox.workspace import open_ledger, open_workspace, write_json
 
 PROTOCOL = """
 proctor: protocol/1

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sandbox.commands.main import main
-from sandbox.workspace import create
+from sandbox.institution.workspace import create
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]", '{"protocol": "nonsense"}'])

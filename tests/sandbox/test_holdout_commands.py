@@ -8,10 +8,10 @@ import pydicom
 import pytest
 
 from holdout import synthetic
-from sandbox import holdouts
 from sandbox.commands import console
 from sandbox.commands.main import main
-from sandbox.workspace import default_home, open_ledger, open_workspace
+from sandbox.custody import holdouts
+from sandbox.institution.workspace import default_home, open_ledger, open_workspace
 
 
 @pytest.fixture(scope="module")

@@ -2,8 +2,8 @@
 
 import pytest
 
+from sandbox.asking.journal import Ended, Journal
 from sandbox.errors import EvaluationError
-from sandbox.journal import Ended, Journal
 
 
 def ended(case, level=3):

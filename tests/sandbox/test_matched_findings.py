@@ -7,11 +7,11 @@ import pyarrow as pa
 import pytest
 
 from holdout.mask_runs import TrueMask, encode
+from sandbox.asking.predictions import PARTS_OF_A_PIXEL
 from sandbox.errors import ProtocolError
-from sandbox.matched_findings import match_findings
-from sandbox.predictions import PARTS_OF_A_PIXEL
-from sandbox.protocol import Protocol
-from sandbox.scored import scored_cases
+from sandbox.outcome.matched_findings import match_findings
+from sandbox.outcome.scored import scored_cases
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.detection.matching import FALSE_POSITIVE, IGNORED
 from sandbox.scoring.score import score
 

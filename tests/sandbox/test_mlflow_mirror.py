@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.mlflow_mirror import MirrorRun, metrics_of, mirror, slug
-from sandbox.results import Results, to_json
+from sandbox.evaluations.mlflow_mirror import MirrorRun, metrics_of, mirror, slug
+from sandbox.outcome.results import Results, to_json
 from tests.sandbox.evidence.dossier_story import IMAGE, ROOT, scored
 
 
@@ -128,7 +128,7 @@ def test_telemetry_is_off_before_mlflow_is_imported(tmp_path: Path) -> None:
     code = (
         "import os, sys\n"
         "os.environ['MLFLOW_DISABLE_TELEMETRY'] = 'false'\n"
-        "import sandbox.mlflow_mirror as m\n"
+        "import sandbox.evaluations.mlflow_mirror as m\n"
         "assert 'mlflow' not in sys.modules\n"
         "class Watch:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
@@ -156,8 +156,8 @@ def test_the_local_store_reaches_for_no_network(store: Path, results: Results, t
         "    calls.append(arguments)\n"
         "    raise OSError('no network here')\n"
         "socket.getaddrinfo = socket.create_connection = socket.socket.connect = refuse\n"
-        "from sandbox.mlflow_mirror import MirrorRun, mirror\n"
-        "from sandbox.results import from_json\n"
+        "from sandbox.evaluations.mlflow_mirror import MirrorRun, mirror\n"
+        "from sandbox.outcome.results import from_json\n"
         "folder = Path(sys.argv[1])\n"
         "run = MirrorRun(results=from_json((folder / 'results.json').read_bytes()), protocol_name='p',\n"
         "    protocol_digest='sha256:' + 'ab' * 32, submission='s', vendor='v', holdout={'root': 'ab' * 32},\n"

@@ -9,9 +9,9 @@ from runners.errors import PostureRefused
 from runners.runtimes import golden_tables, table_for
 from sandbox.commands.main import main
 from sandbox.errors import PolicyError
-from sandbox.own_tables import read_table, table_text
-from sandbox.policy import load_policy
-from sandbox.workspace import create
+from sandbox.institution.own_tables import read_table, table_text
+from sandbox.institution.policy import load_policy
+from sandbox.institution.workspace import create
 from tests.runners.own_engines import crun_settings, needed, own_docker, short_folder
 from tests.runners.test_runtimes import FACTS
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.errors import PolicyError
-from sandbox.policy import Policy, load_policy
-from sandbox.protocol import Protocol
+from sandbox.institution.policy import Policy, load_policy
+from sandbox.plan.protocol import Protocol
 
 DEFAULT = Path(__file__).resolve().parents[2] / "policies" / "default.yaml"
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.asking.predictions import Prediction, columns, level, read, typed, values, write
 from sandbox.errors import PredictionError
-from sandbox.output_schema import GradesOutput, ScoreOutput
-from sandbox.predictions import Prediction, columns, level, read, typed, values, write
+from sandbox.plan.output_schema import GradesOutput, ScoreOutput
 
 OUTPUT = ScoreOutput(minimum=-1.0, maximum=3.0, levels=101).numbers[0]
 

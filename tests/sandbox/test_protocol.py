@@ -5,9 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from sandbox.applicability import check_against, join_strata
 from sandbox.errors import ProtocolError
-from sandbox.protocol import load_protocol
+from sandbox.plan.applicability import check_against, join_strata
+from sandbox.plan.protocol import load_protocol
 
 SHIPPED = Path(__file__).resolve().parents[2] / "policies" / "protocols"
 MINIMAL = """\

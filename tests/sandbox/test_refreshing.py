@@ -8,15 +8,16 @@ import pytest
 import yaml
 
 from holdout import synthetic
-from sandbox import actors, holdouts, refreshing
 from sandbox.commands.main import main
+from sandbox.custody import holdouts, refreshing
 from sandbox.errors import EvaluationRefusedError, ReleaseError, UsageError, WorkspaceError
-from sandbox.policy import load_policy
+from sandbox.institution import actors
+from sandbox.institution.policy import load_policy
+from sandbox.institution.workspace import default_home, entry, open_ledger, open_workspace
 from sandbox.release import gate
 from sandbox.release.wear import DRAWN, uses_of
 from sandbox.reuse.errors import ReuseError
 from sandbox.reuse.pool import patients_digest
-from sandbox.workspace import default_home, entry, open_ledger, open_workspace
 
 POLICY = {"disclosure": {"minimum_difference": 2}, "reuse": {"retire": {"uses": 2}}}
 

@@ -9,12 +9,12 @@ from runners.contracts.interface import Contract, ContractRun
 from runners.failures import FailureCode
 from runners.limits import Limits
 from runners.worker import CaseInput, CaseOutcome
-from sandbox.asks import Ask, Journals
+from sandbox.asking.asks import Ask, Journals
+from sandbox.asking.journal import Journal
+from sandbox.asking.serving import Round, RunTally, Serving, Smoke
 from sandbox.errors import EvaluationRefusedError
-from sandbox.journal import Journal
-from sandbox.output_schema import ScoreOutput
-from sandbox.serving import Round, RunTally, Serving, Smoke
-from sandbox.task_section import Output
+from sandbox.plan.output_schema import ScoreOutput
+from sandbox.plan.task_section import Output
 
 PATIENCE = 4
 LIMITS = Limits(failures_in_a_row=PATIENCE)

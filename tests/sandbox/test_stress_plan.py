@@ -7,12 +7,12 @@ import pyarrow as pa
 import pytest
 
 from holdout.uids import keyed_token
-from sandbox.asks import Ask, in_order
+from sandbox.asking.asks import Ask, in_order
+from sandbox.asking.stress_plan import make_plan
 from sandbox.errors import EvaluationRefusedError
-from sandbox.protocol import Protocol
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.stress_section import resolved_test
 from sandbox.stress.registry import find
-from sandbox.stress_plan import make_plan
-from sandbox.stress_section import resolved_test
 
 RUN, OTHER_RUN, HOLDOUT = b"r" * 32, b"s" * 32, b"h" * 32
 TESTS = (

@@ -2,11 +2,11 @@
 
 import pytest
 
-from sandbox import protocols
 from sandbox.errors import ProtocolError
-from sandbox.protocol import load_protocol
+from sandbox.institution.workspace import create
+from sandbox.plan import protocols
+from sandbox.plan.protocol import load_protocol
 from sandbox.stress import suites
-from sandbox.workspace import create
 
 PROTOCOL = """\
 proctor: protocol/1

@@ -5,11 +5,11 @@ import json
 import pytest
 import yaml
 
-from sandbox import actors
 from sandbox.canonical import digest
 from sandbox.commands.main import main
 from sandbox.errors import ActorError
-from sandbox.workspace import create, entry, open_ledger
+from sandbox.institution import actors
+from sandbox.institution.workspace import create, entry, open_ledger
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_who_is_to_be_revoked_has_no_say_in_it(site):
 def test_a_hold_out_is_retired_by_two(site, monkeypatch):
     from types import SimpleNamespace
 
-    from sandbox import holdouts
+    from sandbox.custody import holdouts
 
     locked = SimpleNamespace(name="cxr", version="1", root="ab" * 32)
     monkeypatch.setattr(holdouts, "open_holdout", lambda *_: locked)
@@ -113,7 +113,7 @@ def test_a_hold_out_is_retired_by_two(site, monkeypatch):
 def test_a_hold_out_is_retired_once_for_one_reason(site, monkeypatch, capsys):
     from types import SimpleNamespace
 
-    from sandbox import holdouts
+    from sandbox.custody import holdouts
 
     site.policy_path.write_text(site.policy_path.read_text().replace("- retire\n", ""))
     locked = SimpleNamespace(name="cxr", version="1", root="ab" * 32)

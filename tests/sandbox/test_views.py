@@ -2,10 +2,10 @@
 
 import pytest
 
-from sandbox import actors, views
 from sandbox.canonical import digest_bytes
 from sandbox.commands.main import main
-from sandbox.workspace import open_ledger
+from sandbox.institution import actors, views
+from sandbox.institution.workspace import open_ledger
 from tests.sandbox.release.examined import evaluate, make_site, release
 
 
@@ -104,7 +104,7 @@ def test_the_budget_and_a_hold_out_are_seen_too(site, monkeypatch):
 
     import pyarrow as pa
 
-    from sandbox import holdouts
+    from sandbox.custody import holdouts
 
     workspace, _, _ = site
     locked = SimpleNamespace(name="cxr", version="1", cases=pa.table({"patient_key": ["p-1", "p-2"]}))

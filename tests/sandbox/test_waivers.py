@@ -9,13 +9,13 @@ import pytest
 from runners.controls import waivable_controls
 from runners.errors import PostureRefused
 from runners.gpu import toolkit_version
-from sandbox import waivers
 from sandbox.commands.main import main
 from sandbox.errors import PolicyError, UsageError
 from sandbox.evidence.keys import generate_signing_key
-from sandbox.examination import examine
-from sandbox.policy import load_policy
-from sandbox.workspace import create, open_ledger
+from sandbox.institution import waivers
+from sandbox.institution.examination import examine
+from sandbox.institution.policy import load_policy
+from sandbox.institution.workspace import create, open_ledger
 
 TODAY = date(2026, 11, 22)
 DOCKER = "Docker with runc"

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sandbox import workspace as module
 from sandbox.errors import UsageError, WorkspaceError
-from sandbox.workspace import checked_name, create, open_ledger, open_workspace, secret_key, short
+from sandbox.institution import workspace as module
+from sandbox.institution.workspace import checked_name, create, open_ledger, open_workspace, secret_key, short
 
 
 def test_a_new_workspace_opens_and_its_ledger_holds(tmp_path):

@@ -6,9 +6,14 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from sandbox.case_mix_results import AttributeShare, LevelShare, Representativeness, ReweightedEstimate
 from sandbox.errors import ScoringError
-from sandbox.protocol import Protocol
+from sandbox.outcome.case_mix_results import (
+    AttributeShare,
+    LevelShare,
+    Representativeness,
+    ReweightedEstimate,
+)
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.case_mix.representativeness import (
     AttributeDifference,
     Reweighted,

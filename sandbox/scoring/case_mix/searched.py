@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sandbox.case_mix_results import SliceSearch
 from sandbox.errors import ScoringError
-from sandbox.protocol import Protocol
-from sandbox.results import FailureRule
+from sandbox.outcome.case_mix_results import SliceSearch
+from sandbox.outcome.results import FailureRule
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.case_mix import slices as search
 from sandbox.scoring.cases import ScoredCases

@@ -16,8 +16,8 @@ from itertools import combinations
 import numpy as np
 from scipy import sparse, special, stats
 
-from sandbox.case_mix_results import FoundSlice
 from sandbox.errors import ScoringError
+from sandbox.outcome.case_mix_results import FoundSlice
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Bools, Floats, Integers, compact
 from sandbox.scoring.multiplicity import holm

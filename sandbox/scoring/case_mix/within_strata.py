@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from sandbox.bands import CROSS
-from sandbox.bias_results import REST
-from sandbox.case_mix_results import CaseMix, MixAuroc, MixCell, MixComparison, MixGroup, MixStratum
-from sandbox.protocol import Protocol
+from sandbox.outcome.bias_results import REST
+from sandbox.outcome.case_mix_results import CaseMix, MixAuroc, MixCell, MixComparison, MixGroup, MixStratum
+from sandbox.plan.bands import CROSS
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.strata_section import Minimum, Stratum
 from sandbox.scoring.case_mix.adjusted_auroc import AdjustedAuroc, adjusted_auroc
 from sandbox.scoring.case_mix.mantel_haenszel import PooledTables, pool_tables
 from sandbox.scoring.case_mix.standardisation import StandardisedRate, standardise
 from sandbox.scoring.cases import Bools, Integers, ScoredCases, count_patients
 from sandbox.scoring.estimates import is_clustered
 from sandbox.scoring.strata import Levels, cross
-from sandbox.strata_section import Minimum, Stratum
 
 VERSION = 1
 _METHODS = (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from sandbox.metric_catalogue import GAP_METRICS
+from sandbox.plan.metric_catalogue import GAP_METRICS
 from sandbox.scoring.bootstrap import Seed, patient_weights
 from sandbox.scoring.cases import Bools, Floats, Integers, compact
 from sandbox.scoring.detection.marks import CaseMarks, Marks, make_marks

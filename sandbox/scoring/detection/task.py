@@ -12,10 +12,10 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from sandbox.analysis_section import Hits
-from sandbox.protocol import Protocol
-from sandbox.result_figures import Line, Plot
-from sandbox.results import Estimate
+from sandbox.outcome.result_figures import Line, Plot
+from sandbox.outcome.results import Estimate
+from sandbox.plan.analysis_section import Hits
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.bootstrap import percentile_interval
 from sandbox.scoring.cases import Floats
 from sandbox.scoring.detection import curves

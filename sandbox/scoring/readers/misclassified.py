@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from sandbox.case_mix_results import ErrorBand, ReferenceErrorBands
-from sandbox.protocol import Protocol
+from sandbox.outcome.case_mix_results import ErrorBand, ReferenceErrorBands
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import Bools, Floats, Integers, ScoredCases
 
 VERSION = 1

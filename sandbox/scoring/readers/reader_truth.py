@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sandbox.errors import ScoringError
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
 from sandbox.scoring.cases import Bools, Floats, Integers, make_cases
 from sandbox.scoring.proportions import proportion
 from sandbox.scoring.readers.readings import Rule, binary, consensus

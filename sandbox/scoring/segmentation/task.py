@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 from scipy import stats
 
-from sandbox.metric_catalogue import GAP_METRICS, MASK_COLUMNS
-from sandbox.protocol import Protocol
-from sandbox.result_figures import CountTable
-from sandbox.results import Estimate
+from sandbox.outcome.result_figures import CountTable
+from sandbox.outcome.results import Estimate
+from sandbox.plan.metric_catalogue import GAP_METRICS, MASK_COLUMNS
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.bootstrap import patient_weights, percentile_interval
 from sandbox.scoring.cases import Bools, Floats, Integers, compact
 from sandbox.scoring.estimates import Basis, estimate, undefined

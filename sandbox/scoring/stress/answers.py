@@ -10,13 +10,13 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sandbox.asking.predictions import columns
 from sandbox.errors import ScoringError
-from sandbox.predictions import columns
-from sandbox.protocol import Protocol
+from sandbox.outcome.truth import REFERENCE
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import Bools, Floats, Integers
 from sandbox.scoring.failures import worst_case_scores
 from sandbox.scoring.strata import Levels, protocol_levels
-from sandbox.truth import REFERENCE
 
 Codes = npt.NDArray[np.object_]
 
@@ -59,7 +59,7 @@ def sample_of(table: pa.Table, asked: pa.Table, protocol: Protocol) -> Sample:
 
     Args:
         table: scored cases of the evaluation.
-        asked: answers to the asks (``sandbox.stress_step.SCHEMA``).
+        asked: answers to the asks (``sandbox.outcome.stress_step.SCHEMA``).
 
     Raises:
         ScoringError: an ask is about a case that was not scored.

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
+from sandbox.outcome.stress_results import PairedCalls, StressCell, StressLoss
 from sandbox.scoring.cases import Bools, make_cases
 from sandbox.scoring.failures import count_failures
 from sandbox.scoring.proportions import proportion
@@ -17,7 +18,6 @@ from sandbox.scoring.stress.changes import Change, changes_of, mean_of
 from sandbox.scoring.stress.pairs import NOT_APPLICABLE, Pairs, Setting, pairs_of
 from sandbox.scoring.stress.verdicts import judge
 from sandbox.stress.perturbation import Perturbation
-from sandbox.stress_results import PairedCalls, StressCell, StressLoss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

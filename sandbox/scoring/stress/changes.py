@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
 from sandbox.scoring.bootstrap import Seed, paired_means, percentile_interval
 from sandbox.scoring.cases import Bools, Floats
 from sandbox.scoring.comparison.paired import Difference, compare_aurocs, compare_rates, tango_statistic

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import stats
 
+from sandbox.outcome.stress_results import StressGroup
 from sandbox.scoring.cases import Floats
 from sandbox.scoring.estimates import Basis, estimate
 from sandbox.scoring.multiplicity import holm
 from sandbox.scoring.stress.answers import Put, Sample
-from sandbox.stress_results import StressGroup
 
 METHOD = "welch"
 

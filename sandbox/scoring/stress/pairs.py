@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sandbox.protocol import Protocol
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import Bools, Floats, Integers, count_patients
 from sandbox.scoring.estimates import Basis
 from sandbox.scoring.stress.answers import Put, Sample

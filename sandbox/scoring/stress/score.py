@@ -9,8 +9,18 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
-from sandbox.protocol import Protocol
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
+from sandbox.outcome.stress_results import (
+    VERDICTS,
+    StressCell,
+    StressGroup,
+    StressLoss,
+    StressMarginsUsed,
+    StressResults,
+    StressTestResult,
+    VerdictCount,
+)
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import make_cases
 from sandbox.scoring.differences import two_sided
@@ -26,24 +36,14 @@ from sandbox.scoring.stress.verdicts import of_test, ranking
 from sandbox.stress.asking import CLEAN, CLEAN_COPY
 from sandbox.stress.perturbation import Perturbation
 from sandbox.stress.registry import find
-from sandbox.stress_results import (
-    VERDICTS,
-    StressCell,
-    StressGroup,
-    StressLoss,
-    StressMarginsUsed,
-    StressResults,
-    StressTestResult,
-    VerdictCount,
-)
 
 
 def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluation: str) -> StressResults:
     """Score the stressed asks of one evaluation.
 
     Args:
-        table: its scored cases (``sandbox.scored.scored_cases``).
-        asked: its answers to the asks (``sandbox.stress_step.SCHEMA``).
+        table: its scored cases (``sandbox.outcome.scored.scored_cases``).
+        asked: its answers to the asks (``sandbox.outcome.stress_step.SCHEMA``).
         protocol: with a section ``stress``.
         evaluation: its id, which names the random streams.
 

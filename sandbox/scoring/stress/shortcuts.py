@@ -24,15 +24,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import stats
 
-from sandbox.bands import CROSS
-from sandbox.protocol import Protocol
+from sandbox.outcome.stress_results import ShortcutGroup, ShortcutResult, StressVerdict
+from sandbox.outcome.truth import REFERENCE
+from sandbox.plan.bands import CROSS
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import Bools, Floats, Integers, make_cases
 from sandbox.scoring.multiplicity import holm
 from sandbox.scoring.roc import auroc
 from sandbox.scoring.strata import Levels, cross, levels_of
-from sandbox.stress_results import ShortcutGroup, ShortcutResult, StressVerdict
-from sandbox.truth import REFERENCE
 
 SEVERAL = "several"
 """The level of a patient whose cases of one class come from several groups."""

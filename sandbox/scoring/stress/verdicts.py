@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sandbox.results import Estimate
+from sandbox.outcome.results import Estimate
+from sandbox.outcome.stress_results import VERDICTS, StressCell, StressTestResult, StressVerdict
 from sandbox.stress.perturbation import Perturbation
-from sandbox.stress_results import VERDICTS, StressCell, StressTestResult, StressVerdict
 
 Judged = tuple[StressVerdict, str]
 BROKEN: tuple[StressVerdict, ...] = ("outside", "answered_nonsense")

@@ -11,7 +11,7 @@ from sandbox.disclosure.audit import audit
 from sandbox.disclosure.counted import count
 from sandbox.disclosure.rules import DisclosureRules
 from sandbox.disclosure.screen import plan, protocol_mark, screen
-from sandbox.protocol import Protocol
+from sandbox.plan.protocol import Protocol
 from sandbox.reuse.bits import cost
 from sandbox.scoring.score import score
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
-from sandbox.results import Results
+from sandbox.outcome.results import Results
 from tests.sandbox.evidence.dossier_story import scored
 
 ORIGIN = "proctor/0011223344556677"

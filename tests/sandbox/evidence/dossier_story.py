@@ -12,14 +12,14 @@ import pyarrow as pa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from sandbox.canonical import canonical_json, digest, digest_bytes
+from sandbox.evaluations.identity import Identity
 from sandbox.evidence.actors import Acting
 from sandbox.evidence.dossier import DossierParts, prove_entries
 from sandbox.evidence.encoding import encode_base64
 from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
-from sandbox.identity import Identity
-from sandbox.protocol import load_protocol
-from sandbox.results import Results, to_json
+from sandbox.outcome.results import Results, to_json
+from sandbox.plan.protocol import load_protocol
 from sandbox.scoring.score import StepCounts, score
 
 PROTOCOL = """\

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sandbox.evidence.arithmetic import contradictions, count_checked, wilson
-from sandbox.results import Results
+from sandbox.outcome.results import Results
 from tests.sandbox.evidence.dossier_story import scored
 
 

@@ -17,7 +17,7 @@ from sandbox.evidence.dossier import DossierParts, build_dossier, dossier_bytes
 from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.verification import verify_dossier
-from sandbox.results import Results
+from sandbox.outcome.results import Results
 from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of, story_ledger
 
 MakeEntry = Callable[[int], dict[str, Any]]

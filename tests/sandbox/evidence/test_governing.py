@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import actors
 from sandbox.errors import ActorError, LedgerError
 from sandbox.evidence import ledger_files
 from sandbox.evidence.governing import FILE, FORMAT, read_list
 from sandbox.evidence.keys import load_signing_key
 from sandbox.evidence.note import sign_note
-from sandbox.workspace import Workspace, create, entry, open_ledger
+from sandbox.institution import actors
+from sandbox.institution.workspace import Workspace, create, entry, open_ledger
 
 
 @pytest.fixture

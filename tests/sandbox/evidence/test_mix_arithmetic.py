@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.evidence.arithmetic import contradictions
 from sandbox.evidence.mix_arithmetic import mix_not_recomputed
-from sandbox.results import from_json, to_json
+from sandbox.outcome.results import from_json, to_json
 from tests.sandbox.scoring.test_mix_sections import SECTIONS, scored, world
 
 

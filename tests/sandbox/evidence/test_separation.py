@@ -18,7 +18,7 @@ from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.separation import act_digest
 from sandbox.evidence.verification import verify_bytes
-from sandbox.results import Results
+from sandbox.outcome.results import Results
 from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of
 
 CONTENT, OTHER = "ab" * 32, "cd" * 32

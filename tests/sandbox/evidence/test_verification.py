@@ -19,7 +19,7 @@ from sandbox.evidence.dossier import DossierParts, dossier_bytes, manifest_of
 from sandbox.evidence.keys import SigningKey
 from sandbox.evidence.ledger import Ledger
 from sandbox.evidence.verification import verify_bytes, verify_dossier
-from sandbox.results import Results, to_json
+from sandbox.outcome.results import Results, to_json
 from tests.sandbox.evidence.dossier_story import CONTROLS, REPORT, events, parts_of, story_ledger
 
 Forge = Callable[[dict[str, bytes]], None]

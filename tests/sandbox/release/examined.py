@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from sandbox import actors, protocols
 from sandbox.canonical import digest, digest_bytes
 from sandbox.commands.main import main
-from sandbox.identity import Identity
+from sandbox.evaluations.identity import Identity
+from sandbox.institution import actors
+from sandbox.institution.workspace import Workspace, create, entry, open_ledger, write_json
+from sandbox.outcome.results import to_json
+from sandbox.plan import protocols
 from sandbox.release import workflow
-from sandbox.results import to_json
 from sandbox.scoring.score import StepCounts, score
-from sandbox.workspace import Workspace, create, entry, open_ledger, write_json
 
 ROOT = "ab" * 32
 CASES = 600

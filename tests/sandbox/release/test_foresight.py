@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pyarrow as pa
 
-from sandbox.policy import load_policy
-from sandbox.protocol import Protocol
+from sandbox.institution.policy import load_policy
+from sandbox.plan.protocol import Protocol
 from sandbox.release.foresight import foresee
 from tests.sandbox.disclosure.test_screen import protocol
 from tests.sandbox.release.examined import change_policy

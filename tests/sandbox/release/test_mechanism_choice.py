@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from sandbox import protocols
 from sandbox.commands.main import main
 from sandbox.errors import ProtocolError, ReleaseRefusedError
-from sandbox.protocol import load_protocol
+from sandbox.plan import protocols
+from sandbox.plan.protocol import load_protocol
 from sandbox.release import workflow
 from sandbox.reuse.errors import ReuseRefusedError
 from tests.sandbox.release.examined import PROTOCOL, evaluate, make_site
@@ -114,7 +114,7 @@ def test_a_task_without_scores_has_no_ladder(tmp_path):
 
 def test_a_policys_default_must_be_allowed(site):
     from sandbox.errors import PolicyError
-    from sandbox.policy import load_policy
+    from sandbox.institution.policy import load_policy
 
     policy = yaml.safe_load(site.policy_path.read_text())
     policy["reuse"]["mechanisms"] = ["claim"]

@@ -6,8 +6,8 @@ import pytest
 
 from sandbox.errors import ReleaseError
 from sandbox.evidence.ledger import Ledger
+from sandbox.institution.workspace import create, open_ledger
 from sandbox.release.memory import ENTRY_KIND, Memory
-from sandbox.workspace import create, open_ledger
 
 
 @pytest.fixture

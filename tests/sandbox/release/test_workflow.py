@@ -5,11 +5,11 @@ import threading
 
 import pytest
 
-from sandbox import actors
 from sandbox.commands.main import main
 from sandbox.errors import ActorError, ReleaseRefusedError, UsageError
+from sandbox.institution import actors
+from sandbox.institution.workspace import open_ledger
 from sandbox.release import workflow
-from sandbox.workspace import open_ledger
 from tests.sandbox.release.examined import (
     acting,
     approved,

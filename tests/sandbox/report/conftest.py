@@ -6,6 +6,26 @@ from collections.abc import Callable
 
 import pytest
 
+from sandbox.outcome.results import (
+    Analysis,
+    Association,
+    CalibrationBin,
+    CalibrationCurve,
+    CriterionResult,
+    Curves,
+    Estimate,
+    FailureCount,
+    FailureRule,
+    Flow,
+    LevelCount,
+    LevelPrevalence,
+    OperatingPointResult,
+    PrecisionRecallCurve,
+    Results,
+    RocCurve,
+    StratumResult,
+    WorstStratum,
+)
 from sandbox.report.model import (
     BudgetFacts,
     ControlFact,
@@ -28,26 +48,6 @@ from sandbox.report.model import (
     SubmissionFacts,
 )
 from sandbox.report.page import render
-from sandbox.results import (
-    Analysis,
-    Association,
-    CalibrationBin,
-    CalibrationCurve,
-    CriterionResult,
-    Curves,
-    Estimate,
-    FailureCount,
-    FailureRule,
-    Flow,
-    LevelCount,
-    LevelPrevalence,
-    OperatingPointResult,
-    PrecisionRecallCurve,
-    Results,
-    RocCurve,
-    StratumResult,
-    WorstStratum,
-)
 
 DIGEST = "sha256:" + "3f7a" * 16
 TOO_FEW = "4 positive cases, the protocol asks for at least 10"

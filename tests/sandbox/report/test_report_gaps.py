@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sandbox.outcome.results import Results
 from sandbox.report import gap_figure, gap_findings, glossary
 from sandbox.report.page import render
-from sandbox.results import Results
 from sandbox.scoring.score import score
 from tests.sandbox.scoring.test_score import protocol
 

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sandbox.metric_catalogue import METRICS
-from sandbox.protocol import load_protocol
+from sandbox.outcome.results import Results
+from sandbox.plan.metric_catalogue import METRICS
+from sandbox.plan.protocol import load_protocol
 from sandbox.report import glossary
-from sandbox.results import Results
 from sandbox.scoring.score import score
 from sandbox.scoring.stress.score import score_stress
 from tests.sandbox.scoring import test_stress_scores as stress_world

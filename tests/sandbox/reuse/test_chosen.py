@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.release_section import AskedRelease
+from sandbox.plan.release_section import AskedRelease
 from sandbox.reuse.chosen import check_request, choose
 from sandbox.reuse.errors import ReuseRefusedError
 from sandbox.reuse.mechanisms import CHEAPEST_FIRST

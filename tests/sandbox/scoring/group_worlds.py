@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from sandbox.protocol import Protocol
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import ScoredCases
 from sandbox.scoring.gaps import find_gaps
 from sandbox.scoring.outcomes import outcomes

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from sandbox.protocol import Protocol
-from sandbox.truth import truth_columns
+from sandbox.outcome.truth import truth_columns
+from sandbox.plan.protocol import Protocol
 
 CLASSES = ("nv", "mel", "bcc")
 GRADES = ("1", "2", "3", "4", "5")

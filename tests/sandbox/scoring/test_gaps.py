@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep, proportions_ztest
 
-from sandbox import results
+from sandbox.outcome import results
 from sandbox.scoring import roc
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import make_cases

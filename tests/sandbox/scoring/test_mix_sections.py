@@ -9,8 +9,8 @@ from statsmodels.stats.contingency_tables import StratifiedTable
 
 from sandbox.errors import ProtocolError
 from sandbox.evidence.arithmetic import contradictions
-from sandbox.protocol import load_protocol
-from sandbox.results import from_json, to_json
+from sandbox.outcome.results import from_json, to_json
+from sandbox.plan.protocol import load_protocol
 from sandbox.scoring.readers.misclassified import (
     Counts,
     corrected_auroc,

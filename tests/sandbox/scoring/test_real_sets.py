@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.csv as csv
 import pytest
 
-from sandbox.protocol import Protocol
-from sandbox.results import Association, Results, from_json, to_json
+from sandbox.outcome.results import Association, Results, from_json, to_json
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.score import score
 
 DATA = Path(__file__).resolve().parents[4] / "shared" / "data"

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sandbox import results
 from sandbox.errors import ScoringError
-from sandbox.protocol import Protocol
+from sandbox.outcome import results
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.score import StepCounts, score
 
 

@@ -9,15 +9,15 @@ import pytest
 from scipy import stats
 
 from sandbox.evidence.stress_arithmetic import stress_contradictions
-from sandbox.protocol import Protocol
+from sandbox.outcome.stress_results import from_json, to_json
+from sandbox.outcome.stress_step import SCHEMA
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.stress_section import resolved_test
 from sandbox.report.stress_findings import shortcut_line, stress_line
 from sandbox.scoring.stress import shortcuts
 from sandbox.scoring.stress.score import score_stress
 from sandbox.scoring.stress.shortcuts import find_shortcuts
 from sandbox.stress.registry import find
-from sandbox.stress_results import from_json, to_json
-from sandbox.stress_section import resolved_test
-from sandbox.stress_step import SCHEMA
 
 
 def protocol(names=("scanner",), replicates=2000, smallest=5):

@@ -4,15 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sandbox.asking.stress_plan import make_plan
 from sandbox.evidence.stress_arithmetic import stress_contradictions
-from sandbox.protocol import Protocol
+from sandbox.outcome.stress_results import from_json, to_json
+from sandbox.outcome.stress_step import SCHEMA
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.stress_section import resolved_test
 from sandbox.report.stress_findings import heat_rows
 from sandbox.scoring.stress.score import score_stress
 from sandbox.stress.registry import find
-from sandbox.stress_plan import make_plan
-from sandbox.stress_results import from_json, to_json
-from sandbox.stress_section import resolved_test
-from sandbox.stress_step import SCHEMA
 
 N = 40
 CLASSES = {"classes": {"names": ["a", "b", "c"], "levels": 101}}

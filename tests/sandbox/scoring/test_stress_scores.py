@@ -10,16 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sandbox.evidence.stress_arithmetic import stress_contradictions, tango
-from sandbox.protocol import Protocol
+from sandbox.outcome.stress_results import from_json, to_json
+from sandbox.outcome.stress_step import SCHEMA
+from sandbox.plan.protocol import Protocol
+from sandbox.plan.stress_section import resolved_test
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.comparison import paired
 from sandbox.scoring.multiplicity import holm
 from sandbox.scoring.stress.family import adjusted_p
 from sandbox.scoring.stress.score import score_stress
 from sandbox.stress.registry import find, registry
-from sandbox.stress_results import from_json, to_json
-from sandbox.stress_section import resolved_test
-from sandbox.stress_step import SCHEMA
 
 LEVELS = 101
 TESTS = (

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from sandbox import results
 from sandbox.evidence.gap_arithmetic import gap_contradictions
-from sandbox.metric_catalogue import GAP_METRICS
+from sandbox.outcome import results
+from sandbox.plan.metric_catalogue import GAP_METRICS
 from sandbox.report import gap_figure, gap_findings, glossary
 from sandbox.scoring.agreement import agreement_weights, kappa_influence
 from sandbox.scoring.agreement_of_measurements import concordance_influence, root_mean_square_influence

@@ -8,10 +8,10 @@ import sklearn.metrics
 from sandbox.errors import ScoringError
 from sandbox.evidence.arithmetic import contradictions
 from sandbox.evidence.task_arithmetic import not_recomputed
+from sandbox.outcome.results import from_json, to_json
+from sandbox.outcome.selfcheck import run_selfchecks
 from sandbox.report.glossary import METRICS, methods_used
-from sandbox.results import from_json, to_json
 from sandbox.scoring.score import score
-from sandbox.selfcheck import run_selfchecks
 from tests.sandbox.scoring.task_tables import (
     CLASSES,
     LABELS,

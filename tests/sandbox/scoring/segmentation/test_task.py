@@ -11,8 +11,8 @@ from scipy import stats
 
 from holdout.mask_runs import TrueMask, encode
 from sandbox.errors import ProtocolError
-from sandbox.protocol import Protocol
-from sandbox.scored import scored_cases
+from sandbox.outcome.scored import scored_cases
+from sandbox.plan.protocol import Protocol
 from sandbox.scoring.score import score
 from sandbox.scoring.segmentation.task import order_interval, weighted_medians
 

@@ -1,0 +1,1 @@
+"""Putting cases to a submission's containers: clean and stressed, in one order, each ending written down."""

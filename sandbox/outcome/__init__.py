@@ -1,0 +1,1 @@
+"""From typed answers and the reference standard to results: plain data for report, dossier and acceptance."""

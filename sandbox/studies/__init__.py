@@ -1,0 +1,1 @@
+"""Finished evaluations looked at again: compared, against readers, under uncertain truth."""
