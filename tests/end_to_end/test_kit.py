@@ -205,7 +205,7 @@ def test_refusals_and_failures_come_with_a_sentence(tmp_path, archive, capsys):
     folder = new(tmp_path / "kit-broken", "worker")
     (folder / "model.py").write_text("import torch\n")
     code, held, report = check(capsys, archive(folder))
-    assert (code, held) == (1, {"admission": True, "smoke": False})
+    assert (code, held) == (1, {"admission": True, "posture": True, "smoke": False})
     assert "No module named 'torch'" in report["log"]
 
 
