@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
@@ -11,6 +12,9 @@ from runners.errors import EngineMissing
 # A busy machine is no failure, and a change must not fail for a case that another run drew.
 settings.register_profile("proctor", deadline=None, derandomize=bool(os.environ.get("CI")))
 settings.load_profile("proctor")
+
+# A shell's background job ignores interrupts, and so would every process that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -212,7 +212,8 @@ def test_a_container_that_stress_breaks_loses_no_clean_case(site, engine, tmp_pa
     results = results_from_json((item.folder / "results.json").read_bytes())
     assert (results.flow.answered, results.flow.failed) == (len(site.labels), 0)
     gamma = from_json((item.folder / "stress.json").read_bytes()).test("dr_gamma")
-    assert gamma.verdict == "outside"
+    # Of a container that breaks by its next question some answers are there: how many, the random order says.
+    assert gamma.verdict in (("outside",) if breaks == "at once" else ("outside", "cannot_tell"))
     facts = json.loads((item.folder / "run.json").read_bytes())
     assert facts["failures"] == {}
     assert (facts["asked_again"] > 0) == (breaks != "at once")

@@ -7,8 +7,7 @@ Expected figures for twenty groups with one sensitivity of 0.90: the project's s
 import numpy as np
 import pytest
 
-from sandbox.scoring import gaps as gaps_module
-from sandbox.scoring import outcomes as outcomes_module
+from tests.sandbox.scoring import group_worlds
 from tests.sandbox.scoring.group_worlds import family, gaps, pick
 
 RUNS = 120
@@ -17,11 +16,11 @@ RUNS = 120
 @pytest.fixture
 def only(monkeypatch):
     """Compare one metric, for speed."""
-    whole = outcomes_module.outcomes
+    whole = group_worlds.outcomes
 
     def restrict(metric):
         monkeypatch.setattr(
-            gaps_module,
+            group_worlds,
             "outcomes",
             lambda *a, **k: tuple(each for each in whole(*a, **k) if each.metric == metric),
         )
