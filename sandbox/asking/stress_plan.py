@@ -8,11 +8,13 @@ What a container can learn from being asked:
 * Each ask has a pseudonym and UIDs of its own, and its place among clean and stressed asks is random
   (:func:`sandbox.asking.asks.in_order`). Pixels are the patient's: a container that remembers pixels knows that it
   has met them. Nothing that identifies tells it.
-* A donor is of the same class, so one ask ties two patients of one class together; which class, it does not tell.
+* A donor is of the same class for some perturbations and of the other one for others, so an ask ties two patients
+  together by equality or difference of class; which class, it does not tell.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,7 +29,7 @@ from sandbox.plan.metric_catalogue import SCORED_KINDS
 from sandbox.plan.protocol import Protocol
 from sandbox.plan.stress_section import resolved_test
 from sandbox.stress.asking import CLEAN, pseudonym_of
-from sandbox.stress.perturbation import Perturbation, Run
+from sandbox.stress.perturbation import Donor, Perturbation, Run
 from sandbox.stress.registry import find, registry
 
 SESSION_OF: dict[Run, Session] = {
@@ -84,7 +86,7 @@ def make_plan(
         session = SESSION_OF["none" if perturbation is None else perturbation.run]
         if session == "batch" and not batches:
             continue
-        needs = perturbation is not None and perturbation.donor != "none"
+        of_case = {} if perturbation is None else donors[perturbation.donor]
         for severity in severities:
             for case_id in sample:
                 key = bytes.fromhex(
@@ -97,7 +99,7 @@ def make_plan(
                         case_id=case_id,
                         perturbation=name,
                         severity=severity,
-                        donor=donors.get(case_id) if needs else None,
+                        donor=of_case.get(case_id),
                         session=session,
                         key=key,
                     )
@@ -119,8 +121,8 @@ def _checked(name: str, protocol: Protocol) -> Perturbation:
 
 def _draw(
     cases: pa.Table, reference: pa.Table, protocol: Protocol, key: bytes
-) -> tuple[list[str], dict[str, str]]:
-    """Draw one labelled case a patient, half of each class where there are enough, and a donor for each.
+) -> tuple[list[str], dict[Donor, dict[str, str]]]:
+    """Draw one labelled case a patient, half of each class where there are enough, and donors for each.
 
     A patient with cases of both classes stands for the positive ones. Without a yes or no there is one class, and the
     truth plays no part.
@@ -155,15 +157,17 @@ def _draw(
     half = size // 2
     positives = min(len(classes[True]), max(half, size - len(classes[False])))
     negatives = min(len(classes[False]), size - positives)
-    sample: list[str] = []
-    donors: dict[str, str] = {}
-    for positive, number in ((True, positives), (False, negatives)):
-        chosen = [drawn[positive][patient] for patient in classes[positive][:number]]
-        sample += chosen
-        if len(chosen) > 1:
-            donors |= _next_of(chosen)
-    return sorted(sample), donors
+    ill, well = (
+        [drawn[positive][patient] for patient in classes[positive][:number]]
+        for positive, number in ((True, positives), (False, negatives))
+    )
+    donors: dict[Donor, dict[str, str]] = {
+        "none": {},
+        "same class, other patient": _next_of(ill) | _next_of(well),
+        "other class": dict(zip(ill, itertools.cycle(well))) | dict(zip(well, itertools.cycle(ill))),
+    }
+    return sorted(ill + well), donors
 
 
 def _next_of(chosen: Sequence[str]) -> dict[str, str]:
-    return dict(zip(chosen, [*chosen[1:], chosen[0]], strict=True))
+    return dict(zip(chosen, [*chosen[1:], chosen[0]], strict=True)) if len(chosen) > 1 else {}

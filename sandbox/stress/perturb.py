@@ -180,7 +180,7 @@ def perturbed_files(
     if severity:
         if perturbation.donor != "none":
             if not donor:
-                raise NotApplicableError("no other patient of the same class was given")
+                raise NotApplicableError(f"no case of another patient ({perturbation.donor}) was given")
             opened.donor = [read_image(content, name) for name, content in donor]
         numbers = random_numbers(seed, case, perturbation.name)
         with warnings.catch_warnings():

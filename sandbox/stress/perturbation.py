@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Expectation = Literal["must not change", "may change within a margin", "must refuse"]
 Kind = Literal["pixels", "header", "encoding", "file", "run"]
 Cases = Literal["all", "positive", "negative"]
-Donor = Literal["none", "same class, other patient"]
+Donor = Literal["none", "same class, other patient", "other class"]
 Run = Literal[
     "none", "same case again", "fresh container", "other order", "other batch", "other thread count"
 ]
@@ -44,7 +44,7 @@ class Perturbation:
         source: the paper or section of the standard behind it.
         function: the change; None for runs.
         cases: which cases it is meant for, by their truth. Only the scorer knows truth, so it chooses.
-        donor: whether a second case must be given.
+        donor: whether a second case must be given, of which class.
         run: what the runner does otherwise, for kind ``run``.
         readout: what tells a pass: the difference to the clean case (by the expectation); an AUROC near chance, as
             what is left of the image cannot tell the truth; or a score near that of the donor's clean case.

@@ -141,6 +141,16 @@ def test_donors_are_other_patients_of_the_same_class():
     assert {ask.donor for ask in plan().asks if ask.perturbation != "header_of_another_patient"} == {None}
 
 
+def test_markers_are_swapped_with_patients_of_the_other_class():
+    tables = hold_out()
+    truth = truth_of(tables)
+    tests = (("corners_swapped", (1,)),)
+    asks = plan(given=protocol(tests=tests), tables=tables).asks
+    swapped = [ask for ask in asks if ask.perturbation == "corners_swapped"]
+    assert len(swapped) == 20
+    assert all(truth[ask.donor] != truth[ask.case_id] for ask in swapped)
+
+
 def test_a_registry_that_means_something_else_by_now_is_refused():
     registered = protocol()
     tests = tuple(

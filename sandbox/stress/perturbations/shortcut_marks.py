@@ -1,4 +1,4 @@
-"""Marks that tell the class without anatomy: side markers and text, put in for one class only, or covered."""
+"""Marks that tell the class without anatomy: side markers and text, put in for one class, exchanged or covered."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from sandbox.stress.case import OpenCase
 from sandbox.stress.drawing import blended, placed, text_mask
+from sandbox.stress.errors import NotApplicableError
 from sandbox.stress.geometry import background
 from sandbox.stress.perturbation import Cases, Change, Perturbation, Severity
 from sandbox.stress.radiograph import PROJECTION
@@ -36,13 +37,48 @@ def _written(text: str) -> Change:
 def cover_corners(case: OpenCase, share: Severity, numbers: np.random.Generator) -> None:
     """Cover the four corners, each ``share`` percent of rows and columns, by the background."""
     for volume in volumes(case):
-        rows, columns = (max(round(float(share) / 100 * size), 1) for size in volume.shape)
         values = volume.values.copy()
         level = background(volume)
-        for vertical in (slice(None, rows), slice(-rows, None)):
-            for horizontal in (slice(None, columns), slice(-columns, None)):
-                values[:, vertical, horizontal] = level
+        for vertical, horizontal in corners(volume.shape, float(share)):
+            values[:, vertical, horizontal] = level
         put_back(volume, values)
+
+
+def swap_corners(case: OpenCase, share: Severity, numbers: np.random.Generator) -> None:
+    """Put the corners of the donor, each ``share`` percent of rows and columns, over those of this case.
+
+    The donor's grey levels in use become those of this case, so that only what stands there is exchanged.
+    """
+    theirs = next(volumes(OpenCase(images=case.donor)))
+    for volume in volumes(case):
+        if theirs.colour != volume.colour:
+            raise NotApplicableError(
+                "the other patient's case is grey and this one is coloured, or the reverse"
+            )
+        low, high = volume.content_range()
+        black, white = theirs.content_range()
+        if theirs.inverted != volume.inverted:
+            black, white = white, black
+        frame = theirs.values[len(theirs.values) // 2]
+        rows, columns = (
+            (np.arange(size) + 0.5) * other // size
+            for size, other in zip(volume.shape, theirs.shape, strict=True)
+        )
+        values = volume.values.copy()
+        for vertical, horizontal in corners(volume.shape, float(share)):
+            part = frame[np.ix_(rows[vertical].astype(int), columns[horizontal].astype(int))]
+            values[:, vertical, horizontal] = low + (part - black) * ((high - low) / (white - black))
+        put_back(volume, values)
+
+
+def corners(shape: tuple[int, int], share: float) -> list[tuple[slice, slice]]:
+    """Rows and columns of the four corners, each ``share`` percent of the sides."""
+    rows, columns = (max(round(share / 100 * size), 1) for size in shape)
+    return [
+        (vertical, horizontal)
+        for vertical in (slice(None, rows), slice(-rows, None))
+        for horizontal in (slice(None, columns), slice(-columns, None))
+    ]
 
 
 def borders_only(case: OpenCase, share: Severity, numbers: np.random.Generator) -> None:
@@ -88,6 +124,19 @@ PERTURBATIONS = (
         sentence="Corners are covered, where markers and text stand.",
         source=_ZECH,
         function=cover_corners,
+    ),
+    Perturbation(
+        name="corners_swapped",
+        family="shortcuts",
+        modalities=PROJECTION | {"US", "XC"},
+        expectation="may change within a margin",
+        kind="pixels",
+        unit="% of the sides",
+        severities=(4.0, 8.0, 12.0, 16.0, 20.0),
+        sentence="The corners of a case of the other class, with its markers and text: a score must not follow them.",
+        source=_ZECH,
+        function=swap_corners,
+        donor="other class",
     ),
     Perturbation(
         name="borders_only",

@@ -33,6 +33,7 @@ NOT_BY_DISTANCE = {
 NOT_BY_DISTANCE |= {
     "ct_table_shift",
     "corners_masked",
+    "corners_swapped",
     "non_square_pixels",
     "paediatric_scale",
     "us_depth_scale",
@@ -305,6 +306,42 @@ def test_pixels_of_another_patient_come_under_this_patients_header() -> None:
     made = cases.perturbed(FILES["CT"], "header_of_another_patient", 1, donor=donor)
     assert cases.distance(cases.values(donor), cases.values(made)) == 0
     assert pydicom.dcmread(io.BytesIO(made.files[0][1])).PatientAge == "055Y"
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_the_corners_of_a_case_of_the_other_class_come_with_its_markers(inverted) -> None:
+    body = np.tile(np.linspace(500, 1500, 200), (200, 1))
+    marked = 2 * body
+    marked[4:12, 180:190] = 3000
+    given, donor = (
+        [
+            (
+                "1.dcm",
+                cases.dicom_file("CR", values.astype(np.uint16), 1, BitsStored=12, HighBit=11, **more),
+            )
+        ]
+        for values, more in (
+            (body, {}),
+            (
+                4000 - marked if inverted else marked,
+                {"PhotometricInterpretation": "MONOCHROME1"} if inverted else {},
+            ),
+        )
+    )
+    (clean,), (made,) = (
+        cases.values(cases.perturbed(given, "corners_swapped", severity, donor=donor)) for severity in (0, 3)
+    )
+    # The donor's grey levels in use, 1000 to 3000, are this case's 500 to 1500.
+    assert made[8, 185] == pytest.approx(1500, abs=30)
+    assert clean[8, 185] == pytest.approx(1425, abs=10)
+    assert np.array_equal(made[24:-24], clean[24:-24])
+    assert np.array_equal(made[:, 24:-24], clean[:, 24:-24])
+    assert np.abs(made[-24:] - clean[-24:]).max() < 30
+
+
+def test_corners_in_colour_are_not_put_over_grey_ones() -> None:
+    with pytest.raises(NotApplicableError, match="colour"):
+        cases.perturbed(FILES["CR"], "corners_swapped", 1, donor=FILES["XC"])
 
 
 def test_random_numbers_depend_on_case_and_seed_and_on_nothing_else() -> None:
