@@ -163,7 +163,10 @@ def opened(content: bytes) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return pydicom.dcmread(io.BytesIO(content))
+    except MemoryError:
+        raise
     except Exception as error:
+        # Broken files make pydicom raise almost anything.
         raise ImageDefect("not a DICOM object that can be read") from error
 
 

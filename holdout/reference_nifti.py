@@ -41,7 +41,10 @@ def read_nifti(content: bytes) -> tuple[npt.NDArray[np.generic], Floats]:
                 else nibabel.Nifti1Image
             )
             image: SpatialImage = kind.from_bytes(plain)
+    except MemoryError:
+        raise
     except Exception as error:
+        # Broken files make nibabel raise almost anything.
         raise ImageDefect("not a NIfTI file that can be read") from error
     shape = image.shape
     if len(shape) < 2 or any(side != 1 for side in shape[3:]) or math.prod(shape) > ELEMENTS:
@@ -51,7 +54,10 @@ def read_nifti(content: bytes) -> tuple[npt.NDArray[np.generic], Floats]:
         raise ImageDefect("does not say where it lies in the patient (sform and qform codes are 0)")
     try:
         values = np.asanyarray(image.dataobj).reshape((*shape[:3], 1)[:3])
+    except MemoryError:
+        raise
     except Exception as error:
+        # As above.
         raise ImageDefect("is damaged: its values do not fill its axes") from error
     affine: Floats = _LPS_OF_RAS @ np.asarray(image.affine, dtype=np.float64)
     if values.dtype.kind not in "biuf" or not np.isfinite(affine).all():

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from sandbox.commands.comparison import number, publish
+from sandbox.commands.comparison import publish
 from sandbox.institution.workspace import default_home, open_workspace
 
 _Level = Annotated[float, typer.Option(help="Two-sided level of the intervals.", min=0.5, max=0.999)]
@@ -66,7 +66,7 @@ def reader_truth(
       proctor reader-truth 3fa1 --readings readers.csv --rule majority
       proctor reader-truth 3fa1 --readings readers.csv --rule adjudicated --adjudicator chief
     """
-    from sandbox.commands.tables_page import Section
+    from sandbox.commands.truth_tables import truth_tables
     from sandbox.errors import UsageError
     from sandbox.records import to_plain
     from sandbox.studies.truth_study import study_truth
@@ -86,67 +86,10 @@ def reader_truth(
         point=point,
         level=level,
     )
-    sections = [
-        Section(
-            heading=f"{band.metric} if labels are wrong; seen {number(band.seen)}",
-            columns=("wrong labels", "independent errors", "lowest", "highest"),
-            rows=tuple(
-                (
-                    f"{each.error_rate:.1%}",
-                    number(each.independent),
-                    number(each.lowest),
-                    number(each.highest),
-                )
-                for each in band.rates
-            ),
-        )
-        for band in found.bands
-    ]
-    if found.agreement:
-        sections.append(
-            Section(
-                heading="Agreement of the readers",
-                columns=("coefficient", "value", "low", "high", "cases"),
-                rows=tuple(
-                    (each.coefficient, number(each.value), number(each.low), number(each.high), each.cases)
-                    for each in found.agreement
-                ),
-            )
-        )
-    if found.verification is not None:
-        checked = found.verification
-        sections.append(
-            Section(
-                heading="Corrected for cases that the readers did not see",
-                columns=("rate", "among those seen", "corrected", "low", "high"),
-                rows=tuple(
-                    (each.metric, number(each.naive), number(each.value), number(each.low), number(each.high))
-                    for each in (checked.sensitivity, checked.specificity)
-                ),
-                notes=(
-                    f"Seen: {checked.verified_called} of {checked.called} called positive, "
-                    f"{checked.verified_not_called} of {checked.not_called} others. {checked.assumption}",
-                ),
-            )
-        )
-    sections += [
-        Section(
-            heading=f"{item.metric} by choice of truth",
-            columns=("truth", "value", "low", "high", "n"),
-            rows=tuple(
-                (name, number(each.value), number(each.low), number(each.high), each.n)
-                for name, each in (
-                    (f"consensus by {found.rule}", item.consensus),
-                    *((each.truth, each.estimate) for each in (*item.each_reader, *item.leave_one_out)),
-                )
-            ),
-            notes=()
-            if item.ceiling is None
-            else (
-                f"Noise ceiling: a reader reaches {number(item.ceiling.lower)} against the others and "
-                f"{number(item.ceiling.upper)} against all. {item.undecided} cases are undecided.",
-            ),
-        )
-        for item in found.by_truth
-    ]
-    publish(sections, f"{found.vendor} under uncertain truth", output, to_plain(found, "truth"), found.notes)
+    publish(
+        truth_tables(found),
+        f"{found.vendor} under uncertain truth",
+        output,
+        to_plain(found, "truth"),
+        found.notes,
+    )
