@@ -13,6 +13,8 @@ from sandbox.evidence.ledger import Ledger
 from sandbox.outcome import stress_results
 from sandbox.outcome.stress_results import StressResults
 
+_TOLD = ("release-requested", "release-reviewed", "release-issued", "mechanism-answered")
+
 
 def story_of(ledger: Ledger, item: Evaluation) -> list[LedgerEntry]:
     """The entries that an evaluation rests on: the last of each kind before its end."""
@@ -36,6 +38,11 @@ def story_of(ledger: Ledger, item: Evaluation) -> list[LedgerEntry]:
         finished,
     ]
     return with_actors(ledger, chosen)
+
+
+def told_of(ledger: Ledger, item: Evaluation) -> list[LedgerEntry]:
+    """What became of an evaluation outside: releases asked for, reviewed and issued, answers of a mechanism."""
+    return [each for kind in _TOLD for each in ledger.find(kind=kind, evaluation=item.id)]
 
 
 def with_actors(ledger: Ledger, entries: Sequence[LedgerEntry]) -> list[LedgerEntry]:

@@ -1,7 +1,7 @@
 """From an evaluation's folder and the ledger to its report and its dossier.
 
-Both are functions of what was recorded up to the evaluation's last entry: made again later, with a longer
-ledger, they have the same bytes.
+The report is a function of what was recorded up to the evaluation's last entry: made again later, with a longer
+ledger, it has the same bytes. So has the dossier, as long as nothing more of the evaluation was released.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from pathlib import Path
 from sandbox.canonical import canonical_json, digest_bytes
 from sandbox.errors import EvaluationError
 from sandbox.evaluations.evaluation import Evaluation
-from sandbox.evaluations.evaluation_story import read_artefact, story_of, stress_of, with_actors
+from sandbox.evaluations.evaluation_story import (
+    read_artefact,
+    story_of,
+    stress_of,
+    told_of,
+    with_actors,
+)
 from sandbox.evaluations.mlflow_mirror import MirrorRun, mirror
 from sandbox.evaluations.report_facts import report_input
 from sandbox.evidence.dossier import DossierParts, build_dossier, prove_entries
@@ -94,7 +100,7 @@ def write_dossier(workspace: Workspace, item: Evaluation, destination: Path) -> 
     registered = protocols.find(workspace, item.protocol)
     with open_ledger(workspace) as ledger:
         made = ledger.find(kind="report-made", evaluation=item.id, report=digest_bytes(report))[0]
-        entries = with_actors(ledger, [*story_of(ledger, item), made])
+        entries = with_actors(ledger, [*story_of(ledger, item), made, *told_of(ledger, item)])
         proven, checkpoint = prove_entries(ledger, entries)
         digest = build_dossier(
             DossierParts(

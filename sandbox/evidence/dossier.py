@@ -70,12 +70,15 @@ Check it by hand:
 
     sha256sum -c manifest-sha256.txt      every file is the one that was packed
     ledger/checkpoint                     head of the institution's ledger, a signed note
-    (c2sp.org/tlog-checkpoint) ledger/proofs/*.tlog-proof            proof that the entry of the same number
-    is in it (c2sp.org/tlog-proof) statement.dsse.json                   in-toto statement in a DSSE envelope,
-    signed with the same Ed25519 key
+                                          (c2sp.org/tlog-checkpoint)
+    ledger/proofs/*.tlog-proof            proof that the entry of the same number is in it
+                                          (c2sp.org/tlog-proof)
+    statement.dsse.json                   in-toto statement in a DSSE envelope, signed with
+                                          the same Ed25519 key
 
 What it shows: the protocol was in the ledger before the run, the image, hold-out and results are the ones
-that were logged, and the numbers in results.json follow from their own counts. What it cannot show: that the
+that were logged, the numbers in results.json follow from their own counts, and which releases of this result
+were asked for, approved and issued until the dossier was made. What it cannot show: that the
 institution keeps no second ledger. Keep ledger/checkpoint, and ask at the next visit for proof that the
 ledger only grew since.
 """

@@ -127,10 +127,16 @@ def _separation(evidence: Evidence) -> str:
         policy = parse_object(evidence.files["policy.json"], what="policy.json")
         if rules != set(policy.get("two_people", ())):
             raise DossierError("policy.json and the ledger name different acts that need two people")
-    return (
+    said = (
         f"The policy leaves these acts to no single person: {', '.join(sorted(rules))}; each was proposed by another."
         if rules
-        else "The policy asks for no second person; nobody approved a release of their own."
+        else "The policy asks for no second person."
+    )
+    asked = {entry.subject["release"] for entry in entries if entry.kind == "release-requested"}
+    issued = {entry.subject["release"] for entry in entries if entry.kind == "release-issued"}
+    return (
+        f"{said} Releases of this result until then: {len(asked)} asked for, {len(issued)} issued; "
+        "nobody approved a release of their own."
     )
 
 
