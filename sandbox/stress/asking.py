@@ -36,6 +36,7 @@ CLEAN_COPY = Perturbation(
     sentence="The same case again, under other identifiers.",
     source="Raunig et al., Stat Methods Med Res 2015",
     function=_nothing,
+    in_place=True,
 )
 
 

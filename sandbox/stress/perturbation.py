@@ -48,6 +48,8 @@ class Perturbation:
         run: what the runner does otherwise, for kind ``run``.
         readout: what tells a pass: the difference to the clean case (by the expectation); an AUROC near chance, as
             what is left of the image cannot tell the truth; or a score near that of the donor's clean case.
+        in_place: every pixel stays where it was, on the same grid, and nothing that it shows is covered: a mask or a
+            box that is true of the clean case is true of this one. What does not say so is taken to move.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Perturbation:
     donor: Donor = "none"
     run: Run = "none"
     readout: Readout = "paired difference"
+    in_place: bool = False
 
     def __post_init__(self) -> None:
         if len(self.severities) not in (1, GRADED):

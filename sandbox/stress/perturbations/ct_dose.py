@@ -79,4 +79,5 @@ PERTURBATION = Perturbation(
     source="Won Kim and Kim, Realistic simulation of reduced-dose CT with noise modeling, Med Phys 2014; "
     "noise power as ramp times kernel: Riederer, Pelc, Chesler, Phys Med Biol 1978",
     function=reduce_dose,
+    in_place=True,
 )

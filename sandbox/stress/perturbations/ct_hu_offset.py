@@ -28,6 +28,7 @@ HIGHER = Perturbation(
     sentence="A scanner that is not well calibrated: every value is too high.",
     source=_SOURCE,
     function=offset,
+    in_place=True,
 )
 LOWER = Perturbation(
     name="ct_hu_offset_down",
@@ -40,4 +41,5 @@ LOWER = Perturbation(
     sentence="A scanner that is not well calibrated: every value is too low.",
     source=_SOURCE,
     function=offset,
+    in_place=True,
 )

@@ -42,6 +42,7 @@ SOFT = Perturbation(
     source="Ohkubo et al., Image filtering as an alternative to the application of a different reconstruction kernel "
     "in CT imaging, Med Phys 2011",
     function=soften,
+    in_place=True,
 )
 SHARP = Perturbation(
     name="ct_kernel_sharp",
@@ -55,4 +56,5 @@ SHARP = Perturbation(
     source="Ohkubo et al., Image filtering as an alternative to the application of a different reconstruction kernel "
     "in CT imaging, Med Phys 2011",
     function=sharpen,
+    in_place=True,
 )

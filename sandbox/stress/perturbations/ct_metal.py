@@ -104,4 +104,5 @@ PERTURBATION = Perturbation(
     sentence="A pair of metal rods in the body: dark bands between them and bright streaks around.",
     source="De Man et al., Metal streak artifacts in X-ray computed tomography: a simulation study, IEEE TNS 1999",
     function=streaks,
+    in_place=True,
 )

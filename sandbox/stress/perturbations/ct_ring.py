@@ -37,4 +37,5 @@ PERTURBATION = Perturbation(
     source="Sijbers and Postnov, Reduction of ring artefacts in high resolution micro-CT reconstructions, "
     "Phys Med Biol 2004",
     function=rings,
+    in_place=True,
 )

@@ -53,4 +53,5 @@ PERTURBATION = Perturbation(
     sentence="Thicker slices at the same places: small structures fade into their neighbours.",
     source="Kalender, Computed Tomography (3rd edition, 2011), slice sensitivity profile as a box along z",
     function=thicken,
+    in_place=True,
 )

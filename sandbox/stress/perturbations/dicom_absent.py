@@ -61,6 +61,9 @@ _EMPTIED = frozenset(
     | {"ViewPosition", "AnatomicRegionSequence", "BodyPartExamined", "Laterality"}
 )
 
+_PLACE = frozenset({"pixel_spacing", "image_orientation", "image_position"})
+"""Without these a mask that is answered as a file cannot be laid on the image."""
+
 
 def _without(name: str) -> Change:
     keywords = _KEYWORDS[name]
@@ -101,6 +104,7 @@ PERTURBATIONS = tuple(
         sentence=f"{title} left out (empty where the standard wants the attribute present).",
         source=source,
         function=_without(name),
+        in_place=name not in _PLACE,
     )
     for name, title, source in _GROUPS
 )

@@ -135,6 +135,7 @@ def _make(name: str, kind: Kind, sentence: str, source: str, function: Change) -
         sentence=sentence,
         source=source,
         function=function,
+        in_place=True,
     )
 
 

@@ -48,6 +48,7 @@ PERTURBATIONS = tuple(
         sentence=f"The same pixels written as {title}.",
         source=source,
         function=_rewritten(str(syntax)),
+        in_place=True,
     )
     for name, syntax, title, source in _SYNTAXES
 )

@@ -101,6 +101,7 @@ PERTURBATIONS = (
         sentence="JPEG baseline; more than 8 bits are first mapped to 8, as such links do.",
         source="PS3.5 A.4.1; ISO/IEC 10918-1 (quality as in libjpeg)",
         function=_compressed(str(uids.JPEGBaseline8Bit)),
+        in_place=True,
     ),
     Perturbation(
         name="lossy_jpeg_12_bit",
@@ -112,6 +113,7 @@ PERTURBATIONS = (
         sentence="JPEG Extended with 12 bits, as older archives hold CT, MR and radiographs.",
         source="PS3.5 A.4.1, process 4; ISO/IEC 10918-1 (quality as in libjpeg)",
         function=_compressed(str(uids.JPEGExtended12Bit)),
+        in_place=True,
     ),
     Perturbation(
         name="lossy_jpeg_2000",
@@ -123,6 +125,7 @@ PERTURBATIONS = (
         sentence="JPEG 2000 at a compression ratio.",
         source="PS3.5 A.4.4; ratios: European Society of Radiology, Usability of irreversible image compression, 2011",
         function=_compressed(str(uids.JPEG2000)),
+        in_place=True,
     ),
     Perturbation(
         name="lossy_jpeg_ls",
@@ -134,5 +137,6 @@ PERTURBATIONS = (
         sentence="JPEG-LS near-lossless: no pixel is off by more than so many stored grey levels.",
         source="PS3.5 A.4.3; ISO/IEC 14495-1",
         function=_compressed(str(uids.JPEGLSNearLossless)),
+        in_place=True,
     ),
 )

@@ -169,6 +169,7 @@ INSTANCE_ORDER = Perturbation(
     sentence="Instance Numbers that do not follow the positions of the planes.",
     source="PS3.3 C.7.6.1 Instance Number (need not be ordered), C.7.6.2.1.1",
     function=shuffle_numbers,
+    in_place=True,
 )
 NOT_SQUARE = Perturbation(
     name="non_square_pixels",

@@ -44,6 +44,7 @@ LATERALITY = Perturbation(
     sentence="The header tells the other side.",
     source="PS3.3 C.7.3.1 Laterality, C.8.11.6 Image Laterality",
     function=other_side,
+    in_place=True,
 )
 BODY_PART = Perturbation(
     name="wrong_body_part",
@@ -55,4 +56,5 @@ BODY_PART = Perturbation(
     sentence="The header tells another body part, as after a wrong protocol choice at the console.",
     source="Güld et al., Quality of DICOM header information for image categorization, SPIE 2002",
     function=other_part,
+    in_place=True,
 )

@@ -52,6 +52,7 @@ QUANTUM = Perturbation(
     source="Båth et al., Method of simulating dose reduction for digital radiographic systems, Radiat Prot Dosimetry "
     "2005; photons a microgray: IEC 62220-1, RQA5",
     function=reduce_exposure,
+    in_place=True,
 )
 GRID = Perturbation(
     name="dr_grid_cutoff",
@@ -64,4 +65,5 @@ GRID = Perturbation(
     sentence="The anti-scatter grid is off its centre: one side is underexposed.",
     source="Bushberg et al., The Essential Physics of Medical Imaging (4th edition, 2020), grid cut-off",
     function=cut_off,
+    in_place=True,
 )

@@ -54,6 +54,7 @@ GAMMA = Perturbation(
     sentence="Another look-up table: middle grey becomes darker.",
     source="Di Salvo et al., MedMNIST-C, 2024 (chest radiographs: gamma 1.1 to 1.6)",
     function=apply_gamma,
+    in_place=True,
 )
 PROCESSING = Perturbation(
     name="dr_processing",
@@ -66,6 +67,7 @@ PROCESSING = Perturbation(
     sentence="Another vendor's processing: structures enhanced, an S-shaped curve.",
     source="Vuylsteke and Schoeters, Multiscale image contrast amplification, SPIE 1994",
     function=process,
+    in_place=True,
 )
 INVERTED = Perturbation(
     name="dr_inverted",
@@ -78,4 +80,5 @@ INVERTED = Perturbation(
     sentence="Stored as a negative by mistake; the header still says the old photometric interpretation.",
     source="PS3.3 C.7.6.3.1.2 Photometric Interpretation",
     function=invert,
+    in_place=True,
 )

@@ -27,4 +27,5 @@ PERTURBATION = Perturbation(
     sentence="Out of focus or moving: Gaussian blur.",
     source="Hendrycks and Dietterich, Benchmarking neural network robustness to common corruptions, ICLR 2019",
     function=blur,
+    in_place=True,
 )

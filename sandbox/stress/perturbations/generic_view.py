@@ -95,6 +95,8 @@ def _make(
     sentence: str,
     function: Change,
     source: str = _BENCHMARK,
+    *,
+    in_place: bool = False,
 ) -> Perturbation:
     return Perturbation(
         name=name,
@@ -106,11 +108,14 @@ def _make(
         sentence=sentence,
         source=source,
         function=function,
+        in_place=in_place,
     )
 
 
 PERTURBATIONS = (
-    _make("contrast", "of the contrast", (0.8, 0.6, 0.45, 0.3, 0.15), "Less contrast.", flatten),
+    _make(
+        "contrast", "of the contrast", (0.8, 0.6, 0.45, 0.3, 0.15), "Less contrast.", flatten, in_place=True
+    ),
     _make(
         "resolution", "times coarser", (2.0, 3.0, 4.0, 6.0, 8.0), "Fewer, larger pixels.", lower_resolution
     ),

@@ -36,6 +36,7 @@ ANISOTROPY = Perturbation(
     sentence="Resolution lost along one direction, interpolated back by the scanner.",
     source="Pérez-García et al., TorchIO, Comput Methods Programs Biomed 2021 (anisotropy 1.5 to 5)",
     function=coarsen,
+    in_place=True,
 )
 DIMMER = Perturbation(
     name="mr_intensity_down",
@@ -48,6 +49,7 @@ DIMMER = Perturbation(
     sentence="The scanner scales its images otherwise: all values are smaller.",
     source="Nyúl, Udupa, Zhang, New variants of a method of MRI scale standardization, IEEE TMI 2000",
     function=scale,
+    in_place=True,
 )
 BRIGHTER = Perturbation(
     name="mr_intensity_up",
@@ -60,4 +62,5 @@ BRIGHTER = Perturbation(
     sentence="The scanner scales its images otherwise: all values are larger; what the bits cannot hold is clipped.",
     source="Nyúl, Udupa, Zhang, New variants of a method of MRI scale standardization, IEEE TMI 2000",
     function=scale,
+    in_place=True,
 )

@@ -38,4 +38,5 @@ PERTURBATION = Perturbation(
     source="Van Leemput et al., Automated model-based bias field correction of MR images of the brain, IEEE TMI 1999; "
     "range around the default of TorchIO (0.5)",
     function=shade,
+    in_place=True,
 )

@@ -115,6 +115,7 @@ GHOSTING = Perturbation(
     sentence="Periodic motion (breath, pulse): shifted ghosts along the phase-encoding direction.",
     source="Axel et al., Respiratory effects in two-dimensional Fourier transform MR imaging, Radiology 1986",
     function=_each_frame(_ghosted),
+    in_place=True,
 )
 SPIKES = Perturbation(
     name="mr_spike",
@@ -128,6 +129,7 @@ SPIKES = Perturbation(
     source="Graves and Mitchell, Body MRI artifacts in clinical practice, JMRI 2013; at most the least of "
     "TorchIO (1 to 3 times the largest value), which leaves little of the image",
     function=_each_frame(_spiked),
+    in_place=True,
 )
 GIBBS = Perturbation(
     name="mr_gibbs",
@@ -140,4 +142,5 @@ GIBBS = Perturbation(
     sentence="Fewer phase-encoding lines: edges ring and detail is lost along one direction.",
     source="Czervionke et al., Characteristic features of MR truncation artifacts, AJNR 1988",
     function=_each_frame(_cropped),
+    in_place=True,
 )

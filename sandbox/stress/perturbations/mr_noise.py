@@ -39,4 +39,5 @@ PERTURBATION = Perturbation(
     sentence="Less signal for the same receiver noise, as at lower field or in a faster scan.",
     source="Gudbjartsson and Patz, The Rician distribution of noisy MRI data, MRM 1995",
     function=add_noise,
+    in_place=True,
 )

@@ -76,6 +76,7 @@ COUNTS = Perturbation(
     source="Cherry, Sorenson, Phelps, Physics in Nuclear Medicine (4th edition, 2012), Poisson thinning; noise of PET: "
     "Boellaard et al., FDG PET/CT: EANM procedure guidelines version 2.0, 2015",
     function=lose_counts,
+    in_place=True,
 )
 RESOLUTION = Perturbation(
     name="nm_resolution",
@@ -88,6 +89,7 @@ RESOLUTION = Perturbation(
     sentence="A wider point spread, or a stronger post-filter.",
     source="NEMA NU 2 (PET) and NU 1 (gamma cameras), spatial resolution as FWHM",
     function=widen,
+    in_place=True,
 )
 ATTENUATION = Perturbation(
     name="nm_attenuation",
@@ -100,4 +102,5 @@ ATTENUATION = Perturbation(
     sentence="Attenuation correction is incomplete: the depth of the body is too dark.",
     source="Zaidi and Hasegawa, Determination of the attenuation map in emission tomography, J Nucl Med 2003",
     function=attenuate,
+    in_place=True,
 )

@@ -73,6 +73,7 @@ LIGHT = Perturbation(
     sentence="Warmer light without white balance, from daylight to a lamp.",
     source="CIE 15:2018 (daylight series); Kim et al., US patent 7024034 (Planckian locus); IEC 61966-2-1 (sRGB)",
     function=relight,
+    in_place=True,
 )
 COOLER = Perturbation(
     name="white_balance",
@@ -85,6 +86,7 @@ COOLER = Perturbation(
     sentence="The camera's white balance is set too cold.",
     source="CIE 15:2018 (daylight series); IEC 61966-2-1 (sRGB)",
     function=relight,
+    in_place=True,
 )
 EXPOSURE = Perturbation(
     name="overexposure",
@@ -97,4 +99,5 @@ EXPOSURE = Perturbation(
     sentence="Overexposed: light parts burn out.",
     source="ISO 12232:2019 (exposure in stops); IEC 61966-2-1 (sRGB)",
     function=expose,
+    in_place=True,
 )

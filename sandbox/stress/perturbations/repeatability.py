@@ -29,6 +29,7 @@ PERTURBATIONS = tuple(
         "performance assessment (repeatability), Stat Methods Med Res 2015",
         function=None,
         run=run,
+        in_place=True,
     )
     for name, run, sentence in _RUNS
 )

@@ -70,6 +70,7 @@ PERTURBATIONS = tuple(
         sentence=sentence,
         source=_SOURCE,
         function=_placed(draw),
+        in_place=True,
     )
     for name, draw, sentence in (
         ("pacemaker", _pacemaker, "A pacemaker with its lead."),

@@ -79,6 +79,7 @@ GAIN = Perturbation(
     sentence="Overall gain too high: grey becomes white.",
     source="Szabo, Diagnostic Ultrasound Imaging (2nd edition, 2014), log compression to 60 dB",
     function=raise_gain,
+    in_place=True,
 )
 LOW_GAIN = Perturbation(
     name="us_gain_down",
@@ -91,6 +92,7 @@ LOW_GAIN = Perturbation(
     sentence="Overall gain too low: weak echoes vanish.",
     source="Szabo, Diagnostic Ultrasound Imaging (2nd edition, 2014), log compression to 60 dB",
     function=raise_gain,
+    in_place=True,
 )
 TGC = Perturbation(
     name="us_tgc",
@@ -103,6 +105,7 @@ TGC = Perturbation(
     sentence="Time gain compensation too low: the image darkens with depth.",
     source="Szabo, Diagnostic Ultrasound Imaging (2nd edition, 2014), attenuation 0.5 dB/(cm MHz)",
     function=lose_depth,
+    in_place=True,
 )
 SHADOW = Perturbation(
     name="us_shadow",

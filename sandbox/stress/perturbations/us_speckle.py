@@ -44,4 +44,5 @@ PERTURBATION = Perturbation(
     source="Loupas, McDicken, Allan, An adaptive weighted median filter for speckle suppression in medical ultrasonic "
     "images, IEEE Trans Circuits Syst 1989",
     function=add_speckle,
+    in_place=True,
 )
