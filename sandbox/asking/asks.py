@@ -6,7 +6,7 @@ container which of them a question is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,11 +56,26 @@ def in_order(asks: Iterable[Ask], run_key: bytes) -> list[Ask]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What is kept of a stressed answer in its place; with ``failure`` it does not count as one."""
+
+    values: Mapping[str, object] | None
+    failure: str | None = None
+
+
+Keep = Callable[[Ask, list[int]], Kept]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Journals:
-    """How the asks ended: cases by their id, stressed asks by their token."""
+    """How the asks ended: cases by their id, stressed asks by their token.
+
+    ``keep`` says what is kept of stressed answers that are too large to be kept themselves.
+    """
 
     clean: Journal
     stressed: Journal | None = None
+    keep: Keep | None = None
 
     @property
     def ended(self) -> int:
@@ -81,8 +96,17 @@ class Journals:
         container: str = "",
     ) -> Ended:
         """How an ask ended; without ``container`` no container was asked."""
+        kept = None
+        if levels is not None and ask.stressed and self.keep is not None:
+            found = self.keep(ask, levels)
+            levels, kept, failure = None, found.values, found.failure
         return Ended(
-            case_id=self._name(ask), levels=levels, failure=failure, seconds=seconds, container=container
+            case_id=self._name(ask),
+            levels=levels,
+            failure=failure,
+            seconds=seconds,
+            container=container,
+            kept=kept,
         )
 
     def append(self, ask: Ask, ending: Ended) -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -22,13 +23,17 @@ _SECONDS_BETWEEN_SYNCS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How one case ended. ``seconds`` and ``container`` (round-side.number) stay inside the institution."""
+    """How one case ended. ``seconds`` and ``container`` (round-side.number) stay inside the institution.
+
+    ``kept`` stands in the place of ``levels`` where an answer is not kept itself, only what it was worth.
+    """
 
     case_id: str
     levels: list[int] | None
     failure: str | None
     seconds: float
     container: str
+    kept: Mapping[str, object] | None = None
 
 
 _FIELDS = tuple(field.name for field in fields(Ended))
@@ -67,7 +72,7 @@ class Journal:
 
     def append(self, item: Ended) -> None:
         """Record how a case ended."""
-        line = {name: getattr(item, name) for name in _FIELDS}
+        line = {name: getattr(item, name) for name in _FIELDS if name != "kept" or item.kept is not None}
         self._file.write(json.dumps(line, separators=(",", ":")).encode() + b"\n")
         self._file.flush()
         self.ended[item.case_id] = item

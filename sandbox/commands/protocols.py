@@ -11,7 +11,7 @@ from sandbox.commands import console
 from sandbox.errors import UsageError
 from sandbox.institution.workspace import default_home, open_workspace
 from sandbox.plan import protocols
-from sandbox.plan.protocol import load_protocol
+from sandbox.plan.protocol import Protocol, load_protocol
 
 protocol_app = typer.Typer(help="Check and register the analysis plan.", no_args_is_help=True)
 
@@ -24,6 +24,8 @@ def check(
     holdout: Annotated[str | None, typer.Option(help="Also check it against this locked hold-out.")] = None,
 ) -> None:
     """Check a protocol: unknown keys and impossible values are errors that name the line.
+
+    What a stress suite has that does not fit the task is named: it is left out.
 
     With --holdout: every attribute and stratum that it names must exist there, with cases of both classes.
 
@@ -39,8 +41,9 @@ def check(
         locked = holdouts.open_holdout(workspace, holdout)
         reference = holdouts.look_at_reference(workspace, locked, "protocol-check")
         holdouts.check_protocol(locked, protocol, reference)
+    _tell_left_out(protocol)
     console.result(
-        {"name": protocol.name, "digest": protocol.digest, "valid": True},
+        {"name": protocol.name, "digest": protocol.digest, "valid": True, **_left_out(protocol)},
         lambda: console.line(f"{path} is a valid protocol: {protocol.name}, {protocol.digest}"),
     )
 
@@ -61,12 +64,14 @@ def register(path: _File) -> None:
       proctor protocol register PROTOCOL.yaml
     """
     item = protocols.register(open_workspace(default_home()), _existing(path))
+    _tell_left_out(item.protocol)
     console.result(
         {
             "name": item.protocol.name,
             "digest": item.digest,
             "registered": item.registered,
             "entry": item.ledger_index,
+            **_left_out(item.protocol),
         },
         lambda: console.line(
             f"Registered {item.protocol.name} as {item.digest} (ledger entry {item.ledger_index})."
@@ -89,6 +94,21 @@ def list_() -> None:
             [(i.protocol.name, i.digest[:23], i.registered, i.ledger_index) for i in known],
         ),
     )
+
+
+def _left_out(protocol: Protocol) -> dict[str, list[str]]:
+    left_out = () if protocol.stress is None else protocol.stress.left_out
+    return {"stress_left_out": list(left_out)} if left_out else {}
+
+
+def _tell_left_out(protocol: Protocol) -> None:
+    stress = protocol.stress
+    if stress is not None and stress.left_out:
+        console.message(
+            f"NOT ASKED: {len(stress.left_out)} of {len(stress.left_out) + len(stress.tests)} perturbations of the "
+            f"suite {stress.suite} do not fit {protocol.task.kind} (they move or cover what the truth marks, or are "
+            f"judged by a score about a yes or no): {', '.join(stress.left_out)}."
+        )
 
 
 def _existing(path: Path) -> Path:

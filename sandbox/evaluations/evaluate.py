@@ -205,7 +205,7 @@ class _Steps:
             sample_key=run_key(secret, self._identity.root),
             batches=contract.whole_set(self._submission.settings),
         )
-        return StressStep(plan, self._folder)
+        return StressStep(plan, self._folder, self._protocol, self._reference)
 
     def _run(
         self,
@@ -274,7 +274,9 @@ class _Steps:
                     submission,
                     self._request(engine, work),
                     self._locked,
-                    Journals(clean=journal, stressed=None if stress is None else stress.journal),
+                    Journals(clean=journal)
+                    if stress is None
+                    else Journals(clean=journal, stressed=stress.journal, keep=stress.keep),
                     plan,
                     policy=self._policy,
                     protocol=self._protocol,

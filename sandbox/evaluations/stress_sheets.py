@@ -7,15 +7,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
-
 from holdout.lock import LockedHoldout
 from sandbox.custody import holdouts
 from sandbox.errors import EvaluationRefusedError
 from sandbox.evaluations.evaluation import Evaluation
 from sandbox.institution.workspace import Workspace, entry, open_ledger
 from sandbox.outcome import stress_results
-from sandbox.outcome.stress_step import read_answers
+from sandbox.outcome.stress_step import sampled_cases
 from sandbox.stress.errors import StressError
 from sandbox.stress.preview import contact_sheet_of
 from sandbox.stress.registry import find
@@ -44,7 +42,7 @@ def write_sheets(workspace: Workspace, item: Evaluation) -> tuple[Path, ...]:
         if results.test(name).breaks_at is not None and find(name).function is not None
     ][:MOST_SHEETS]
     locked = holdouts.open_holdout(workspace, item.holdout, item.version)
-    sources = _sampled_files(locked, read_answers(item.folder / "stress.parquet"))
+    sources = _sampled_files(locked, sampled_cases(item.folder / "stress.parquet"))
     folder = item.folder / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
     written = []
@@ -64,9 +62,8 @@ def write_sheets(workspace: Workspace, item: Evaluation) -> tuple[Path, ...]:
     return tuple(written)
 
 
-def _sampled_files(locked: LockedHoldout, asked: pa.Table) -> list[tuple[str, ...]]:
+def _sampled_files(locked: LockedHoldout, sampled: set[str]) -> list[tuple[str, ...]]:
     """Files of the first two sampled cases."""
-    sampled = set(asked["case_id"].to_pylist())
     rows = zip(locked.cases["case_id"].to_pylist(), locked.cases["files"].to_pylist(), strict=True)
     found = [
         tuple(str(locked.source / name) for name in files) for case_id, files in rows if case_id in sampled

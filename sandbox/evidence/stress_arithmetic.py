@@ -1,9 +1,9 @@
 """Recomputing stress.json from its own counts, with the standard library alone.
 
 Nothing here is shared with the code that made the numbers: changes of rates are recomputed from the paired calls,
-their limits by Tango 1998 (Stat Med 17:891) through bisection, counts against their totals, and verdicts of the tests
-against those of their severities and what is shown after adjustment. What rests on single answers (AUROC, shifts of the
-score, groups) is not.
+their limits by Tango 1998 (Stat Med 17:891) through bisection, shares from their counts, counts against their totals,
+verdicts of masks against their intervals and margins, and verdicts of the tests against those of their severities and
+what is shown after adjustment. Not what rests on single answers: AUROC, shifts of the score, means of masks, groups.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sandbox.outcome.stress_results import VERDICTS, PairedCalls, StressCell, St
 _BROKEN = ("outside", "answered_nonsense")
 _TOLERANCE = 1e-7
 _CLEAN = "clean"
+_OF_MASKS = ("dice", "nsd")
 MAX_CASES = 1_000_000
 
 
@@ -96,9 +97,13 @@ def _section(results: StressResults, protocol: Mapping[str, Any]) -> Iterator[st
     if left - {"repeat_other_batch"}:
         yield "stress: a registered perturbation has no result"
     margins = section["margins"]
-    for name in ("auroc", "sensitivity", "specificity"):
-        if getattr(results.margins, name) != margins[name]:
+    for name in ("auroc", "sensitivity", "specificity", *_OF_MASKS):
+        if getattr(results.margins, name) != margins.get(name):
             yield f"stress: the margin of {name} is not the registered one"
+    if tuple(section.get("left_out", ())) and not any(
+        "Left out of the suite" in each for each in results.notes
+    ):
+        yield "stress: what was left out of the suite is not told"
 
 
 def _cell(cell: StressCell, test: StressTestResult, results: StressResults, where: str) -> Iterator[str]:
@@ -113,10 +118,38 @@ def _cell(cell: StressCell, test: StressTestResult, results: StressResults, wher
             yield f"{where}: the paired calls do not add up"
         elif calls.n:
             yield from _rate(calls, cell, where)
+    for found in cell.estimates:
+        if found.metric == "failure_rate" and found.successes != cell.cases - cell.answered:
+            yield f"{where}: the failure rate is not that of its counts"
+        if found.successes is not None and not equal(found.value, found.successes / found.n):
+            yield f"{where}: {found.metric} is not that of its counts"
+    yield from _masks(cell, test, results, where)
     if cell.verdict == "equal" and cell.different and test.readout == "paired difference":
         yield f"{where}: answers differ, yet it is called equal"
     if test.expectation == "must refuse" and cell.answered and cell.verdict != "answered_nonsense":
         yield f"{where}: cases were answered that had to be refused, and the verdict does not say so"
+
+
+def _masks(cell: StressCell, test: StressTestResult, results: StressResults, where: str) -> Iterator[str]:
+    """Hold the verdict on masks against the intervals of their changes and the declared margins."""
+    judged = [
+        (each, margin, next((loss.shown for loss in cell.losses if loss.metric == each.metric), False))
+        for name in _OF_MASKS
+        for each in cell.estimates
+        if each.metric == f"{name}_change" and (margin := getattr(results.margins, name)) is not None
+    ]
+    if (
+        not judged
+        or test.expectation != "may change within a margin"
+        or not cell.answered
+        or not cell.different
+    ):
+        return
+    broken = any(each.high is not None and each.high < -margin and shown for each, margin, shown in judged)
+    kept = all(each.low is not None and each.low > -margin for each, margin, _ in judged)
+    told = "outside" if broken else "within" if kept else "cannot_tell"
+    if cell.verdict != told:
+        yield f"{where}: the verdict is not that of the intervals of its masks"
 
 
 def _rate(calls: PairedCalls, cell: StressCell, where: str) -> Iterator[str]:

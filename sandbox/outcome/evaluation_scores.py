@@ -16,11 +16,13 @@ from sandbox.evaluations.evaluation_entries import EvaluationEntries
 from sandbox.evidence.durable import write_durable
 from sandbox.institution.workspace import Workspace, write_json
 from sandbox.outcome import stress_results
+from sandbox.outcome.kept_marks import with_digests
 from sandbox.outcome.results import to_json
 from sandbox.outcome.scored import scored_cases
 from sandbox.outcome.selfcheck import run_selfchecks
 from sandbox.outcome.stress_step import read_answers
 from sandbox.plan.protocol import Protocol
+from sandbox.plan.stress_section import MARKED_KINDS
 from sandbox.scoring.score import StepCounts, score
 from sandbox.scoring.stress.score import score_stress
 from sandbox.tables import write_table
@@ -57,7 +59,9 @@ def score_evaluation(
     write_durable(folder / "results.json", to_json(results))
     named = {"results": "results.json", "predictions": "predictions.parquet"}
     if protocol.stress is not None:
-        found = score_stress(table, read_answers(folder / "stress.parquet"), protocol, evaluation)
+        asked = read_answers(folder / "stress.parquet", protocol)
+        marked = protocol.task.kind in MARKED_KINDS
+        found = score_stress(with_digests(table, answered) if marked else table, asked, protocol, evaluation)
         write_durable(folder / "stress.json", stress_results.to_json(found))
         named["stress"] = "stress.json"
     digests = {name: digest_bytes((folder / file).read_bytes()) for name, file in named.items()}

@@ -78,7 +78,8 @@ class StressCell:
         cases, positives, negatives: what is counted.
         answered: of them with an answer; ``failures`` lists the others by code.
         different: answered cases whose answer is not the clean one; cases that only once had an answer count too.
-        largest_difference: largest absolute difference of two answers to a case, in units of the score.
+        largest_difference: largest absolute difference of two answers to a case, in units of the score; of masks, of
+            their Dice.
         calls: paired calls at each threshold, by class.
         estimates: what was estimated; ``operating_point`` of rates stands in ``subject``.
         verdict: by the expectation; ``reason`` says why.
@@ -186,12 +187,14 @@ class ShortcutResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StressMarginsUsed:
-    """Margins of the protocol; ``score`` in units of the score."""
+    """Margins of the protocol, None where it has none for this kind of task; ``score`` in units of the score."""
 
-    auroc: float
-    sensitivity: float
-    specificity: float
-    score: float
+    auroc: float | None
+    sensitivity: float | None
+    specificity: float | None
+    score: float | None
+    dice: float | None = None
+    nsd: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +211,7 @@ class StressResults:
 
     Attributes:
         patients, positives, negatives: the sample, one case a patient; ``wanted`` is what the protocol declared.
-        clean: AUROC and rates of the clean answers of the sample.
+        clean: AUROC and rates of the clean answers of the sample; of masks the mean Dice and normalised surface Dice.
         tests: in the protocol's order, the clean case again first.
         ranked: names of the tests, what breaks first at the head.
         verdicts: counts in the order of ``VERDICTS``.

@@ -40,7 +40,15 @@ from sandbox.plan.protocol_mistakes import find_mistakes
 from sandbox.plan.protocol_words import Name, Part, Text
 from sandbox.plan.release_section import AskedRelease, find_release_mistakes
 from sandbox.plan.strata_section import Bias, Criterion, Minimum, Stratum
-from sandbox.plan.stress_section import ResolvedTest, Stress, find_stress_mistakes, resolve, too_many
+from sandbox.plan.stress_margins import margins_for
+from sandbox.plan.stress_section import (
+    Resolved,
+    ResolvedTest,
+    Stress,
+    find_stress_mistakes,
+    resolve,
+    too_many,
+)
 from sandbox.plan.task_section import Input, OperatingPoint, Output, RunLimits, Task
 
 _LATER = (
@@ -102,6 +110,9 @@ class Protocol(Part):
     def _complete(self) -> Self:
         if self.task.kind in SCORED_KINDS and self.output == Output():
             object.__setattr__(self, "output", Output(score=ScoreOutput()))
+        if self.stress is not None:
+            margins = margins_for(self.task.kind, self.stress.margins)
+            object.__setattr__(self, "stress", self.stress.model_copy(update={"margins": margins}))
         self._digest = digest(self.document)
         return self
 
@@ -129,10 +140,11 @@ class Protocol(Part):
             del mask["on_mismatch"]
         return plain if self.stress is None else {**plain, "stress": self.stress.document}
 
-    def with_stress_tests(self, tests: tuple[ResolvedTest, ...]) -> Protocol:
+    def with_stress_tests(self, tests: tuple[ResolvedTest, ...], left_out: tuple[str, ...] = ()) -> Protocol:
         """The same protocol whose section ``stress`` stands for ``tests``; the digest covers them."""
         assert self.stress is not None
-        filled = self.model_copy(update={"stress": self.stress.model_copy(update={"tests": tests})})
+        stress = self.stress.model_copy(update={"tests": tests, "left_out": left_out})
+        filled = self.model_copy(update={"stress": stress})
         filled._digest = digest(filled.document)
         return filled
 
@@ -181,33 +193,34 @@ class Protocol(Part):
         return next((stratum.bands for stratum in self.strata if stratum.attribute == attribute), None)
 
 
-def load_protocol(path: Path, *, stress_tests: tuple[ResolvedTest, ...] | None = None) -> Protocol:
+def load_protocol(path: Path, *, registered: Resolved | None = None) -> Protocol:
     """Read and check a protocol.
 
     Args:
-        stress_tests: what the section ``stress`` of a registered protocol stood for when it was registered; None
-            takes this version's registry and suites.
+        registered: what the section ``stress`` of a registered protocol stood for when it was registered; None takes
+            this version's registry and suites.
 
     Raises:
         ProtocolError: every mistake, each with file, line and path.
     """
-    return _checked(read_yaml(path, ProtocolError), stress_tests)
+    return _checked(read_yaml(path, ProtocolError), registered)
 
 
-def _checked(document: Document, stress_tests: tuple[ResolvedTest, ...] | None) -> Protocol:
+def _checked(document: Document, registered: Resolved | None) -> Protocol:
     protocol = validate(document, Protocol, ProtocolError)
     mistakes = [
         *find_mistakes(protocol),
         *find_case_mix_mistakes(protocol),
         *find_release_mistakes(protocol),
     ]
-    if stress_tests is None:
+    if registered is None:
         mistakes += find_stress_mistakes(protocol)
     if mistakes:
         raise mistakes_error(document, mistakes, ProtocolError)
     if protocol.stress is None:
         return protocol
-    filled = protocol.with_stress_tests(resolve(protocol.stress) if stress_tests is None else stress_tests)
+    found = resolve(protocol.stress, protocol.task.kind) if registered is None else registered
+    filled = protocol.with_stress_tests(found.tests, found.left_out)
     if filled.stress is not None and (problem := too_many(filled.stress)):
         raise mistakes_error(document, [(("stress",), problem)], ProtocolError)
     return filled

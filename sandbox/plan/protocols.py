@@ -14,7 +14,7 @@ from sandbox.evidence.durable import write_durable
 from sandbox.institution.policy import load_policy
 from sandbox.institution.workspace import Workspace, entry, open_ledger, write_json
 from sandbox.plan.protocol import Protocol, load_protocol
-from sandbox.plan.stress_section import ResolvedTest
+from sandbox.plan.stress_section import Resolved
 from sandbox.reuse.chosen import choose
 
 FORMAT = "proctor-protocol-record/1"
@@ -69,7 +69,7 @@ def register(workspace: Workspace, path: Path) -> RegisteredProtocol:
             "registered": registered,
             "ledger_index": index,
             # Suites and severities may be others in a later version; what was registered stays.
-            **({"stress_tests": protocol.document["stress"]["tests"]} if protocol.stress else {}),
+            **_stress_record(protocol),
         }
         write_json(waiting / "record.json", record)
         waiting.rename(folder)
@@ -112,16 +112,30 @@ def find(workspace: Workspace, name: str) -> RegisteredProtocol:
     return matches[-1]
 
 
+def _stress_record(protocol: Protocol) -> dict[str, object]:
+    if protocol.stress is None:
+        return {}
+    left_out = protocol.stress.left_out
+    return {"stress_tests": protocol.document["stress"]["tests"]} | (
+        {"stress_left_out": list(left_out)} if left_out else {}
+    )
+
+
 def _read(folder: Path) -> RegisteredProtocol:
     try:
         record = json.loads((folder / "record.json").read_bytes())
         digest, registered, index = record["digest"], record["registered"], record["ledger_index"]
-        tests = tuple(
-            ResolvedTest.model_validate_json(json.dumps(each)) for each in record.get("stress_tests", ())
+        stress = Resolved.model_validate_json(
+            json.dumps(
+                {
+                    "tests": record.get("stress_tests", []),
+                    "left_out": record.get("stress_left_out", []),
+                }
+            )
         )
     except (OSError, ValueError, KeyError) as error:
         raise WorkspaceError(f"{folder / 'record.json'} is damaged. Restore it from a backup.") from error
-    protocol = load_protocol(folder / "protocol.yaml", stress_tests=tests)
+    protocol = load_protocol(folder / "protocol.yaml", registered=stress)
     if protocol.digest != digest:
         raise WorkspaceError(
             f"{folder / 'protocol.yaml'} is not the protocol that was registered: its digest differs. "

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from holdout.yamlfile import Where
 from sandbox.plan.bands import CROSS
-from sandbox.plan.metric_catalogue import SCORED_KINDS
+from sandbox.plan.metric_catalogue import SCORED_KINDS, TaskKind
+from sandbox.plan.stress_margins import StressMargins, strange_margins
 
 if TYPE_CHECKING:
     from sandbox.plan.protocol import Protocol
@@ -27,7 +28,8 @@ MOST_ASKS = 100_000
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 _COLUMN = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"
 _Attribute = Annotated[str, StringConstraints(pattern=rf"^{_COLUMN}( x {_COLUMN}){{0,2}}$")]
-_Margin = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+MARKED_KINDS: frozenset[TaskKind] = frozenset({"segmentation"})
+"""Kinds whose answer marks places in the image: what moves the image would have to move its truth too."""
 
 
 class _Part(BaseModel):
@@ -51,16 +53,11 @@ class ResolvedTest(_Part):
     readout: str
 
 
-class StressMargins(_Part):
-    """How much may be lost: of AUROC, of sensitivity and specificity, and how far a score may move.
+class Resolved(_Part):
+    """What a section stands for: what is asked, and what of the suite does not fit the kind of task."""
 
-    ``score`` is a share of the score's range.
-    """
-
-    auroc: _Margin = 0.05
-    sensitivity: _Margin = 0.1
-    specificity: _Margin = 0.1
-    score: _Margin = 0.1
+    tests: tuple[ResolvedTest, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 class WantedWidth(_Part):
@@ -74,7 +71,7 @@ class WantedWidth(_Part):
 
 
 class Stress(_Part):
-    """The section as a person writes it; ``tests`` is filled in, never written.
+    """The section as a person writes it; ``tests`` and ``left_out`` are filled in, never written.
 
     ``whole_set`` is for containers that get all cases together: stressed cases come ``apart``, in a set of their own,
     or ``among`` the clean ones, where nothing tells a container of the test but every answer may depend on them.
@@ -92,6 +89,7 @@ class Stress(_Part):
     whole_set: Literal["apart", "among"] = "apart"
     shortcuts: Annotated[tuple[_Attribute, ...], Field(max_length=20)] = ()
     tests: tuple[ResolvedTest, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def document(self) -> dict[str, Any]:
@@ -99,8 +97,9 @@ class Stress(_Part):
         plain = self.model_dump(mode="json", exclude={"perturbations", "wanted"})
         if self.whole_set == "apart":
             del plain["whole_set"]
-        if not self.shortcuts:
-            del plain["shortcuts"]
+        for name in ("shortcuts", "left_out"):
+            if not plain[name]:
+                del plain[name]
         return {**plain, "patients": self.sample}
 
     @property
@@ -121,24 +120,24 @@ class Stress(_Part):
 
 def find_stress_mistakes(protocol: Protocol) -> Iterator[tuple[Where, str]]:
     """Say what is impossible in the section ``stress``, as (path, message)."""
-    from sandbox.errors import ProctorError
-
-    stress = protocol.stress
+    stress, kind = protocol.stress, protocol.task.kind
     if stress is None:
         return
-    if protocol.output.mask is not None or protocol.output.findings is not None:
+    if protocol.output.findings is not None:
         yield (
             ("stress",),
-            f"is not for {protocol.task.kind}: what moves an image would have to move its truth too; leave it out.",
+            f"is not for {kind}: what moves an image would have to move its truth too; leave it out.",
         )
         return
-    scored = protocol.task.kind in SCORED_KINDS
-    if stress.shortcuts and not scored:
+    for name in strange_margins(kind, stress.margins):
+        yield ("stress", "margins", name), f"is no margin of {kind}; leave it out."
+    if stress.shortcuts and kind not in SCORED_KINDS:
         yield ("stress", "shortcuts"), "are about one score; leave them out."
         return
-    if stress.tests:
-        yield ("stress", "tests"), "is filled in from suite or perturbations; do not write it."
-        return
+    for name in ("tests", "left_out"):
+        if getattr(stress, name):
+            yield ("stress", name), "is filled in from suite or perturbations; do not write it."
+            return
     nothing = stress.suite is None and not stress.perturbations
     if nothing and stress.shortcuts:
         if stress.patients is not None or stress.wanted is not None:
@@ -152,6 +151,12 @@ def find_stress_mistakes(protocol: Protocol) -> Iterator[tuple[Where, str]]:
         return
     if (stress.patients is None) == (stress.wanted is None):
         yield ("stress",), "give either patients or wanted."
+    yield from _asked_mistakes(stress, kind)
+
+
+def _asked_mistakes(stress: Stress, kind: TaskKind) -> Iterator[tuple[Where, str]]:
+    from sandbox.errors import ProctorError
+
     named = [test.name for test in stress.perturbations]
     for index, test in enumerate(stress.perturbations):
         where: Where = ("stress", "perturbations", index)
@@ -162,25 +167,37 @@ def find_stress_mistakes(protocol: Protocol) -> Iterator[tuple[Where, str]]:
         except ProctorError as error:
             yield where, str(error)
             continue
-        if not scored and needs_yes_or_no(perturbation):
-            yield where, "is judged by a score about a yes or no, which this task does not answer."
+        if problem := unfit(perturbation, kind):
+            yield where, problem
     if stress.suite is not None:
         try:
             asked = [perturbation for perturbation, _ in _of_suite(stress.suite)]
         except ProctorError as error:
             yield ("stress", "suite"), str(error)
             return
-        unfit = [each.name for each in asked if not scored and needs_yes_or_no(each)]
-        if unfit:
-            yield (
-                ("stress", "suite"),
-                f"{', '.join(unfit)} need a score about a yes or no; name the others under perturbations.",
-            )
+        if all(unfit(perturbation, kind) for perturbation in asked):
+            yield ("stress", "suite"), f"has nothing that fits {kind}; name perturbations that do."
+
+
+def unfit(perturbation: Perturbation, kind: TaskKind) -> str | None:
+    """Why a perturbation cannot be asked of this kind of task, or None.
+
+    Of what must be refused no answer is held against the truth, wherever its pixels are.
+    """
+    if kind not in SCORED_KINDS and needs_yes_or_no(perturbation):
+        return "is judged by a score about a yes or no, which this task does not answer."
+    if kind in MARKED_KINDS and not perturbation.in_place and perturbation.expectation != "must refuse":
+        return "moves or covers what the truth marks, and the truth stays where it is; leave it out."
+    return None
 
 
 def needs_yes_or_no(perturbation: Perturbation) -> bool:
-    """Whether a perturbation is for one class, or is read out by AUROC or by the score of other pixels."""
-    return perturbation.cases != "all" or perturbation.readout != "paired difference"
+    """Whether a perturbation is for one class, takes from the other, or is read out by AUROC or another's score."""
+    return (
+        perturbation.cases != "all"
+        or perturbation.donor == "other class"
+        or perturbation.readout != "paired difference"
+    )
 
 
 def too_many(stress: Stress) -> str | None:
@@ -189,14 +206,24 @@ def too_many(stress: Stress) -> str | None:
     return f"means {asks} questions; at most {MOST_ASKS} are asked." if asks > MOST_ASKS else None
 
 
-def resolve(stress: Stress) -> tuple[ResolvedTest, ...]:
-    """List what a checked section stands for, by the registry and the suites of this version."""
+def resolve(stress: Stress, kind: TaskKind) -> Resolved:
+    """List what a checked section stands for, by the registry and the suites of this version.
+
+    What a suite has that does not fit the kind of task is left out, and named.
+    """
     pairs = (
         _of_suite(stress.suite)
         if stress.suite is not None
         else [_of_test(test) for test in stress.perturbations]
     )
-    return tuple(resolved_test(perturbation, severities) for perturbation, severities in pairs)
+    return Resolved(
+        tests=tuple(
+            resolved_test(perturbation, severities)
+            for perturbation, severities in pairs
+            if not unfit(perturbation, kind)
+        ),
+        left_out=tuple(perturbation.name for perturbation, _ in pairs if unfit(perturbation, kind)),
+    )
 
 
 def resolved_test(perturbation: Perturbation, severities: tuple[int, ...]) -> ResolvedTest:

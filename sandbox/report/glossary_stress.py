@@ -42,6 +42,29 @@ STRESS_METRICS: Final[Mapping[str, Metric]] = {
         ),
         source="Raunig et al. 2015",
     ),
+    "dice_change": Metric(
+        label="Change of mean Dice",
+        definition=(
+            "Mean of the Dice of the stressed mask minus that of the clean one, both against the truth of the clean "
+            "case; nothing is asked that moves what it marks. A case without an answer counts 0, two empty masks 1."
+        ),
+        source="Dice 1945; Maier-Hein et al. 2024",
+    ),
+    "nsd_change": Metric(
+        label="Change of mean NSD",
+        definition="The same for the normalised surface Dice; judged only where the protocol declares its margin.",
+        source="Nikolov et al. 2021",
+    ),
+    "dice_loss_rate": Metric(
+        label="Cases that lose Dice",
+        definition="Share of cases whose Dice is smaller under stress by more than the margin.",
+        source="Maier-Hein et al. 2024",
+    ),
+    "nsd_loss_rate": Metric(
+        label="Cases that lose NSD",
+        definition="The same for the normalised surface Dice.",
+        source="Nikolov et al. 2021",
+    ),
     "flip_rate": Metric(
         label="Flips",
         definition="Share of cases called another class or grade under stress than without it.",
@@ -63,7 +86,8 @@ STRESS_METRICS: Final[Mapping[str, Metric]] = {
     "harm_difference": Metric(
         label="Difference of harm",
         definition=(
-            "How far scores of a group move to the wrong side under stress, minus how far those of the others do."
+            "How far scores of a group move to the wrong side under stress, minus how far those of the others do; of "
+            "masks, how much Dice they lose."
         ),
         source="Welch 1947",
     ),

@@ -244,7 +244,8 @@ def _draw_stress(stress: StressResults | None) -> Markup | None:
     tests = [] if stress is None else stress_findings.curve_tests(stress)
     if stress is None or not tests:
         return None
-    return Markup(stress_figure.stress_curves(tests, stress.margins.auroc, "stress"))  # noqa: S704  drawn here
+    margin, shown = stress_findings.drawn_margin(stress), stress_findings.drawn_name(stress)
+    return Markup(stress_figure.stress_curves(tests, margin, "stress", shown))  # noqa: S704  drawn here
 
 
 def _stress_rows(stress: StressResults | None) -> dict[str, object]:
@@ -260,6 +261,10 @@ def _stress_rows(stress: StressResults | None) -> dict[str, object]:
         "stress_shortcuts": stress_findings.shortcut_line(stress),
         "stress_groups": stress_findings.hurt_groups(stress),
         "stress_comparisons": stress_findings.comparisons(stress),
+        "stress_classes": stress_findings.of_classes(stress),
+        "stress_margins": stress_findings.margin_words(stress) if stress.tests else "",
+        "stress_drawn": stress_findings.drawn_name(stress),
+        "stress_harm": stress_findings.harm_words(stress),
     }
 
 

@@ -1,4 +1,4 @@
-"""Curves of stress: the change of AUROC by severity with its band, for the perturbations that break first."""
+"""Curves of stress: the change of AUROC, or of mean Dice, by severity with its band, of what breaks first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.outcome.stress_results import StressTestResult
 from sandbox.report import drawing
 from sandbox.report.drawing import ALERT, BAND, FAINT, GRID, INK, MUTED, PAPER, SERIES
 from sandbox.report.rows import cut
-from sandbox.report.stress_findings import auroc_change, words_of
+from sandbox.report.stress_findings import drawn_change, words_of
 
 WIDTH: Final = 960
 ACROSS: Final = 3
@@ -24,19 +24,20 @@ LEFT: Final = 46
 GAP: Final = 34
 
 
-def stress_curves(tests: Sequence[StressTestResult], margin: float, name: str) -> str:
+def stress_curves(tests: Sequence[StressTestResult], margin: float | None, name: str, shown: str) -> str:
     """Draw a panel for each test; severity 0 is the clean case, where nothing changed by definition.
 
     Args:
-        tests: graded tests whose cells all have a change of AUROC.
-        margin: loss of AUROC that the protocol allows, drawn as a line.
+        tests: graded tests whose cells all have such a change.
+        margin: loss that the protocol allows, drawn as a line.
         name: prefix of the figure's ids.
+        shown: what changes, in words.
     """
     lows = [
         found.low
         for test in tests
         for cell in test.cells
-        if (found := auroc_change(cell)) and found.low is not None
+        if (found := drawn_change(cell)) and found.low is not None
     ]
     floor = -min(1.0, max(0.2, math.ceil(-10 * min(lows, default=0.0)) / 10))
     rows = math.ceil(len(tests) / ACROSS)
@@ -51,12 +52,12 @@ def stress_curves(tests: Sequence[StressTestResult], margin: float, name: str) -
             drawing.write(figure, left, top + 16, cut(words_of(test.name), 34), bold=True)
             unit = test.cells[-1].label.partition(" ")[2]
             drawing.write(figure, left, top + 33, cut(unit, 44), colour=MUTED, size=drawing.SMALL)
-        return drawing.to_svg(figure, name, "Change of AUROC by severity of each perturbation")
+        return drawing.to_svg(figure, name, f"Change of {shown} by severity of each perturbation")
 
 
-def _draw(axes: Axes, test: StressTestResult, margin: float, floor: float) -> None:
+def _draw(axes: Axes, test: StressTestResult, margin: float | None, floor: float) -> None:
     axes.set_ylim(floor, 0.1)
-    cells = [(cell, found) for cell in test.cells if (found := auroc_change(cell)) is not None]
+    cells = [(cell, found) for cell in test.cells if (found := drawn_change(cell)) is not None]
     places = [0, *(cell.severity for cell, _ in cells)]
     values = [0.0, *(float(found.value or 0.0) for _, found in cells)]
     lows = [0.0, *(_end(found, found.low) for _, found in cells)]
@@ -66,7 +67,9 @@ def _draw(axes: Axes, test: StressTestResult, margin: float, floor: float) -> No
     axes.tick_params(length=0, pad=6)
     axes.grid(axis="y", color=GRID, linewidth=1)
     axes.axhline(0, color=FAINT, linewidth=1)
-    axes.axhline(-margin, color=MUTED, linewidth=1, dashes=(2, 3))
+    if margin is not None:
+        axes.axhline(-margin, color=MUTED, linewidth=1, dashes=(2, 3))
+        axes.text(5.15, -margin, "margin", color=MUTED, ha="right", va="top", size=drawing.SMALL)
     axes.fill_between(places, lows, highs, color=BAND, linewidth=0, zorder=1)
     axes.plot(places, values, color=SERIES, linewidth=2, zorder=2)
     for cell, found in cells:
@@ -81,7 +84,6 @@ def _draw(axes: Axes, test: StressTestResult, margin: float, floor: float) -> No
             zorder=3,
             clip_on=False,
         )
-    axes.text(5.15, -margin, "margin", color=MUTED, ha="right", va="top", size=drawing.SMALL)
     axes.yaxis.label.set_color(INK)
 
 

@@ -40,10 +40,25 @@ SHORTCUT_WORDS: Final[dict[StressVerdict, str]] = {
     "not_applicable": "Too few",
 }
 MOST_CURVES: Final = 6
-_CHANGES: Final = ("auroc_change", "sensitivity_change", "specificity_change")
+_CHANGES: Final = ("auroc_change", "sensitivity_change", "specificity_change", "dice_change", "nsd_change")
+_CURVES: Final = {"auroc_change": "AUROC", "dice_change": "mean Dice"}
+_MARGINS: Final = {
+    "auroc": "AUROC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "score": "score",
+    "dice": "mean Dice",
+    "nsd": "mean NSD",
+}
 _MODALITIES: Final = frozenset({"ct", "mr", "us", "dr", "mg", "nm", "pt"})
 _ALONE: Final = ("auroc", "difference_to_pixels", "answer_shift")
-_SHORT: Final = {"auroc_change": "AUROC", "sensitivity_change": "sens.", "specificity_change": "spec."}
+_SHORT: Final = {
+    "auroc_change": "AUROC",
+    "sensitivity_change": "sens.",
+    "specificity_change": "spec.",
+    "dice_change": "Dice",
+    "nsd_change": "NSD",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,16 +173,43 @@ def curve_tests(results: StressResults) -> list[StressTestResult]:
     graded = [
         test
         for test in ranked(results)
-        if len(test.cells) > 1 and all(auroc_change(cell) is not None for cell in test.cells)
+        if len(test.cells) > 1 and all(drawn_change(cell) is not None for cell in test.cells)
     ]
     return graded[:MOST_CURVES]
 
 
-def auroc_change(cell: StressCell) -> Estimate | None:
-    """The cell's change of AUROC, when it has one."""
-    return next(
-        (each for each in cell.estimates if each.metric == "auroc_change" and each.value is not None), None
-    )
+def drawn_change(cell: StressCell) -> Estimate | None:
+    """The cell's change of AUROC, or of mean Dice, when it has one."""
+    return next((each for each in cell.estimates if each.metric in _CURVES and each.value is not None), None)
+
+
+def drawn_name(results: StressResults) -> str:
+    """What the curves show the change of."""
+    return "mean Dice" if results.margins.dice is not None else "AUROC"
+
+
+def drawn_margin(results: StressResults) -> float | None:
+    """The margin of what the curves show."""
+    return results.margins.auroc if results.margins.dice is None else results.margins.dice
+
+
+def of_classes(results: StressResults) -> bool:
+    """Whether the task has positive and negative patients."""
+    return any(each.metric == "auroc" for each in results.clean)
+
+
+def margin_words(results: StressResults) -> str:
+    """The declared margins as a phrase."""
+    used = results.margins
+    if used.dice is None and not of_classes(results):
+        return f"{used.score:g} of the range"
+    named = {name: getattr(used, name) for name in _MARGINS}
+    return ", ".join(f"{_MARGINS[name]} {value:g}" for name, value in named.items() if value is not None)
+
+
+def harm_words(results: StressResults) -> str:
+    """What the harm of a group is, as the head of a column."""
+    return "Dice lost" if results.margins.dice is not None else "Score moved wrong by"
 
 
 def hurt_groups(results: StressResults) -> list[tuple[StressTestResult, StressGroup]]:

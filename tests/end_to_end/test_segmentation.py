@@ -17,6 +17,7 @@ from runners.images import build_image, save_image
 from sandbox.commands.main import main
 from sandbox.evaluations.evaluation import evaluations
 from sandbox.institution.workspace import open_workspace
+from sandbox.outcome import stress_results
 from sandbox.outcome.results import from_json
 
 pytestmark = pytest.mark.engine
@@ -80,8 +81,9 @@ def lesions(tmp_path_factory):
     return home, data, protocol, rows
 
 
-def evaluate(lesions, engine, tmp_path, monkeypatch, name, script):
-    home, _, protocol, _ = lesions
+def evaluate(lesions, engine, tmp_path, monkeypatch, name, script, protocol=None):
+    home, _, registered, _ = lesions
+    protocol = protocol or registered
     monkeypatch.setenv("PROCTOR_HOME", str(home))
     files = {"Dockerfile": DOCKERFILE.replace(b"NAME", f"{name}.py".encode()), f"{name}.py": script}
     archive = save_image(engine, build_image(engine, f"proctor/test-{name}", files), tmp_path / f"{name}.tar")
@@ -178,3 +180,68 @@ def test_masks_on_another_grid_and_masks_that_miss(lesions, engine, tmp_path, mo
     assert values["mean_dice"] < without["mean_dice"] < 0.5
     assert values["failure_rate"] == failed / IMAGES
     assert results.verdict == "not_met"
+
+
+STRESS = """
+stress:
+  patients: 12
+  perturbations:
+    - {name: contrast, severities: [1, 5]}
+    - {name: private_tags_added}
+    - {name: constant, severities: [3]}
+    - {name: zero_byte}
+    - {name: repeat_fresh_container}
+"""
+ASKS = 12 * 7
+
+
+def test_light_breaks_the_mask_of_one_container_and_not_of_another(lesions, engine, tmp_path, monkeypatch):
+    home = lesions[0]
+    protocol = tmp_path / "stressed.yaml"
+    protocol.write_text(PROTOCOL.replace("name: outline", "name: stressed") + STRESS)
+    monkeypatch.setenv("PROCTOR_HOME", str(home))
+    assert main(["-q", "protocol", "register", str(protocol)]) == 0
+    script = (VENDORS / "threshold_mask.py").read_bytes()
+    fixed = script.replace(b"blue <= otsu(blue)", b"blue <= 120")
+    assert fixed != script
+    verdicts = {}
+    for name, content in (("adaptive", script), ("fixed", fixed)):
+        item, results = evaluate(lesions, engine, tmp_path, monkeypatch, name, content, protocol)
+        assert results.flow.failed == 0
+        found = stress_results.from_json((item.folder / "stress.json").read_bytes())
+        verdicts[name] = {test.name: test.verdict for test in found.tests}
+        clean, strongest = found.test("clean").cells[0], found.test("contrast").cells[1]
+        assert (clean.cases, clean.different, strongest.cases) == (12, 0, 12)
+
+        # What is kept is numbers: the change again from them, and no run length anywhere.
+        kept = pq.read_table(item.folder / "stress.parquet")
+        assert kept.num_rows == ASKS
+        assert "levels" not in kept.column_names
+        journal = [json.loads(line) for line in (item.folder / "stress.jsonl").read_bytes().splitlines()]
+        assert {each["levels"] for each in journal} == {None}
+        scored = {row["case_id"]: row for row in pq.read_table(item.folder / "scored.parquet").to_pylist()}
+        change = [
+            row["answer:dice"] - scored[row["case_id"]]["answer:dice"]
+            for row in kept.to_pylist()
+            if (row["perturbation"], row["severity"]) == ("contrast", 5)
+        ]
+        (estimate,) = [each for each in strongest.estimates if each.metric == "dice_change"]
+        assert estimate.value == pytest.approx(np.mean(change))
+
+        assert main(["-q", "report", item.id]) == 0
+        page = (item.folder / "report.html").read_text()
+        assert f"{1 if name == 'adaptive' else 2} of 5 perturbations break it" in page
+        assert "Change of mean Dice by severity" in page
+        dossier = tmp_path / f"{name}.zip"
+        assert main(["-q", "dossier", item.id, "-o", str(dossier)]) == 0
+        assert main(["-q", "verify", str(dossier), "--key", open_workspace(home).verifier_key]) == 0
+    assert verdicts["fixed"]["contrast"] == "outside"
+    assert verdicts["adaptive"]["contrast"] in ("equal", "within")
+    for found in verdicts.values():
+        assert {name: verdict for name, verdict in found.items() if name != "contrast"} == {
+            "clean": "equal",
+            "private_tags_added": "equal",
+            "constant": "answered_nonsense",
+            "zero_byte": "refused",
+            "repeat_fresh_container": "equal",
+        }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sandbox.commands.main import main
 from sandbox.errors import ProtocolError
 from sandbox.institution.workspace import create
 from sandbox.plan import protocols
@@ -103,13 +104,72 @@ MEASURED = (
 )
 
 
-def test_masks_are_told_that_they_cannot_be_stressed(written):
-    text = (
-        "proctor: protocol/1\nname: outlined\ntitle: Outlines\ntask: {kind: segmentation, target: m, unit: image}\n"
-        "output: {mask: {runs: 100}}\nboundary: {tolerance: 2}\n"
+OUTLINED = (
+    "proctor: protocol/1\nname: outlined\ntitle: Outlines\ntask: {kind: segmentation, target: m, unit: image}\n"
+    "output: {mask: {runs: 100}}\nboundary: {tolerance: 2}\n"
+)
+
+
+def test_masks_are_asked_what_leaves_their_truth_where_it_is(written):
+    section = (
+        "stress: {patients: 40, perturbations: [{name: contrast}, {name: as_rle}, {name: upside_down}]}\n"
     )
-    with pytest.raises(ProtocolError, match="stress: is not for segmentation"):
-        load_protocol(written("stress: {patients: 40, perturbations: [{name: zero_byte}]}\n", text))
+    protocol = load_protocol(written(section, OUTLINED))
+    assert [test.name for test in protocol.stress.tests] == ["contrast", "as_rle", "upside_down"]
+    assert protocol.document["stress"]["margins"] == {"dice": 0.05}
+    assert "left_out" not in protocol.document["stress"]
+    declared = section.replace("40,", "40, margins: {nsd: 0.1},")
+    assert load_protocol(written(declared, OUTLINED)).document["stress"]["margins"] == {
+        "dice": 0.05,
+        "nsd": 0.1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        (
+            "perturbations: [{name: blur}, {name: shift}]",
+            r"yaml:7: stress.perturbations\[1\]: moves or covers",
+        ),
+        ("perturbations: [{name: occlusion}]", "moves or covers what the truth marks"),
+        ("perturbations: [{name: borders_only}]", "score about a yes or no"),
+        (
+            "margins: {auroc: 0.1}, perturbations: [{name: blur}]",
+            "stress.margins.auroc: is no margin of segment",
+        ),
+        ("left_out: [crop], perturbations: [{name: blur}]", "stress.left_out: is filled in"),
+        ("shortcuts: [manufacturer]", "are about one score"),
+    ],
+)
+def test_masks_are_not_asked_what_moves_their_truth(written, section, message):
+    with pytest.raises(ProtocolError, match=message):
+        load_protocol(written(f"stress: {{patients: 40, {section}}}\n", OUTLINED))
+
+
+def test_a_margin_of_masks_means_nothing_for_a_score(written):
+    with pytest.raises(ProtocolError, match=r"stress.margins.dice: is no margin of binary"):
+        load_protocol(written("stress: {suite: dr, patients: 40, margins: {dice: 0.1}}\n"))
+
+
+def test_what_of_a_suite_does_not_fit_is_left_out_named_and_registered(written, tmp_path, capfd):
+    path = written("stress: {suite: photographs, patients: 20}\n", OUTLINED)
+    protocol = load_protocol(path)
+    left_out = protocol.stress.left_out
+    assert {"crop", "shift", "resolution", "occlusion", "corners_swapped", "borders_only"} <= set(left_out)
+    asked = {test.name for test in protocol.stress.tests}
+    assert {"contrast", "white_balance", "as_rle", "zero_byte", "upside_down"} <= asked
+    assert not asked & set(left_out)
+    assert protocol.document["stress"]["left_out"] == list(left_out)
+    registered = protocols.register(create(tmp_path / "home"), path)
+    assert registered.protocol.stress.left_out == left_out
+    assert registered.digest == protocol.digest
+    assert main(["protocol", "check", str(path)]) == 0
+    told = " ".join(capfd.readouterr().err.split())
+    assert "NOT ASKED" in told
+    assert "corners_swapped" in told
+    # Every one of these is judged by a score.
+    assert load_protocol(written("stress: {suite: photographs, patients: 20}\n")).stress.left_out == ()
 
 
 @pytest.mark.parametrize(
@@ -123,7 +183,7 @@ def test_masks_are_told_that_they_cannot_be_stressed(written):
             "perturbations: [{name: side_marker_on_positives}], patients: 20",
             "judged by a score about a yes or no",
         ),
-        ("suite: radiograph, patients: 20", "side_marker_on_negatives.* need a score"),
+        ("perturbations: [{name: corners_swapped}], patients: 20", "judged by a score about a yes or no"),
         ("shortcuts: [manufacturer]", "are about one score"),
     ],
 )
@@ -135,6 +195,12 @@ def test_what_needs_a_yes_or_no_is_refused_for_other_answers(written, section, w
         "dr_gamma",
         "zero_byte",
     ]
+
+
+def test_what_of_a_suite_needs_a_yes_or_no_is_left_out_for_other_answers(written):
+    suite = load_protocol(written("stress: {suite: radiograph, patients: 20}\n", MEASURED)).stress
+    assert {"side_marker_on_negatives", "text_on_negatives"} <= set(suite.left_out)
+    assert {"crop", "dr_rotation"} <= {test.name for test in suite.tests}
 
 
 def test_another_suite_of_a_later_version_does_not_change_what_is_registered(written, tmp_path, monkeypatch):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,11 +12,14 @@ import pyarrow.compute as pc
 
 from sandbox.asking.predictions import columns
 from sandbox.errors import ScoringError
+from sandbox.outcome.kept_marks import DIGEST
 from sandbox.outcome.truth import REFERENCE
 from sandbox.plan.protocol import Protocol
+from sandbox.plan.stress_section import MARKED_KINDS
 from sandbox.scoring.cases import Bools, Floats, Integers
 from sandbox.scoring.failures import worst_case_scores
 from sandbox.scoring.strata import Levels, protocol_levels
+from sandbox.scoring.stress.masks import MEASURES, worth_of
 
 Codes = npt.NDArray[np.object_]
 
@@ -27,8 +30,10 @@ class Sample:
 
     Attributes:
         score: NaN where the clean case has no answer; of a task with other answers than one score, the distance to
-            the clean answer, which is 0.
+            the clean answer, which is 0; of one with masks, their Dice.
         numbers: the clean answer's numbers as shares of their ranges, shape (n, numbers), of such a task.
+        worth: what each mask is worth, by measure; empty of other answers.
+        digest: of each mask, None where there is none.
     """
 
     reference: Bools
@@ -37,6 +42,8 @@ class Sample:
     patient: Integers
     levels: tuple[Levels, ...]
     row: dict[str, int]
+    worth: Mapping[str, Floats]
+    digest: Codes | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,13 +52,15 @@ class Put:
 
     ``score`` is NaN where there is no answer (see ``Sample``); ``failure`` is the code or None; ``donor`` is the row of
     the donor, or -1. ``flipped`` marks cases called another class or grade than without stress; None where there is
-    no such call.
+    no such call. ``worth`` is as in ``Sample``; ``altered`` marks masks that are not the clean one, of cases with both.
     """
 
     score: Floats
     flipped: Bools | None
     failure: Codes
     donor: Integers
+    worth: Mapping[str, Floats]
+    altered: Bools | None
 
 
 def sample_of(table: pa.Table, asked: pa.Table, protocol: Protocol) -> Sample:
@@ -71,10 +80,14 @@ def sample_of(table: pa.Table, asked: pa.Table, protocol: Protocol) -> Sample:
         raise ScoringError(
             "a stressed ask is about a case that was not scored; remove stress.parquet and run again"
         )
+    marked = protocol.task.kind in MARKED_KINDS
+    worth = worth_of(chosen) if marked else {}
     patient = pc.dictionary_encode(chosen["patient_key"].combine_chunks()).indices.to_numpy()
     if scored:
         reference = pc.cast(chosen[REFERENCE], pa.int8()).to_numpy().astype(bool)
         numbers, score = None, _numbers(chosen["score"])
+    elif marked:
+        reference, numbers, score = np.zeros(chosen.num_rows, dtype=bool), None, worth[MEASURES[0]]
     else:
         # Without a yes or no there are no classes to tell apart.
         reference = np.zeros(chosen.num_rows, dtype=bool)
@@ -87,6 +100,8 @@ def sample_of(table: pa.Table, asked: pa.Table, protocol: Protocol) -> Sample:
         patient=patient.astype(np.int64),
         levels=protocol_levels(chosen, protocol),
         row={case_id: index for index, case_id in enumerate(chosen["case_id"].to_pylist())},
+        worth=worth,
+        digest=np.array(chosen[DIGEST].to_pylist(), dtype=object) if marked else None,
     )
 
 
@@ -96,18 +111,11 @@ def put_of(asked: pa.Table, sample: Sample, protocol: Protocol) -> dict[tuple[st
     Raises:
         ScoringError: a sampled case was not asked, or asked twice.
     """
-    answers = [_numbers(column) for column in columns(asked, protocol.output.numbers)]
     rows = np.array([sample.row[case_id] for case_id in asked["case_id"].to_pylist()], dtype=np.int64)
     donors = np.array(
         [-1 if donor is None else sample.row[donor] for donor in asked["donor"].to_pylist()], dtype=np.int64
     )
-    scores, flipped = answers[0], None
-    if sample.numbers is not None:
-        given, clean = _shares(answers, protocol), sample.numbers[rows]
-        # Where the clean case has no answer there is no distance, but the case was answered.
-        scores = np.where(np.isnan(clean[:, 0]), given[:, 0] * 0, np.abs(given - clean).max(axis=1))
-        flipped = _flips(given, clean, protocol)
-    codes = np.array(asked["failure"].to_pylist(), dtype=object)
+    given = _given(asked, rows, donors, sample, protocol)
     names = asked["perturbation"].to_pylist()
     cells: dict[tuple[str, int], list[int]] = {}
     for index, key in enumerate(zip(names, asked["severity"].to_pylist(), strict=True)):
@@ -118,12 +126,38 @@ def put_of(asked: pa.Table, sample: Sample, protocol: Protocol) -> dict[tuple[st
         if rows[order].tolist() != list(range(len(sample.row))):
             raise ScoringError("the stressed asks do not hold each sampled case once; remove stress.parquet")
         found[key] = Put(
-            score=scores[order],
-            flipped=None if flipped is None else flipped[order],
-            failure=codes[order],
-            donor=donors[order],
+            score=given.score[order],
+            flipped=None if given.flipped is None else given.flipped[order],
+            failure=given.failure[order],
+            donor=given.donor[order],
+            worth={name: values[order] for name, values in given.worth.items()},
+            altered=None if given.altered is None else given.altered[order],
         )
     return found
+
+
+def _given(asked: pa.Table, rows: Integers, donors: Integers, sample: Sample, protocol: Protocol) -> Put:
+    """The answers to all asks, in their own order; ``rows`` are those of their cases in the sample."""
+    codes = np.array(asked["failure"].to_pylist(), dtype=object)
+    if sample.digest is not None:
+        worth, digest = worth_of(asked), np.array(asked[DIGEST].to_pylist(), dtype=object)
+        both = ~np.isnan(worth[MEASURES[0]]) & ~np.isnan(sample.score[rows])
+        return Put(
+            score=worth[MEASURES[0]],
+            flipped=None,
+            failure=codes,
+            donor=donors,
+            worth=worth,
+            altered=np.asarray(both & (digest != sample.digest[rows]), dtype=bool),
+        )
+    answers = [_numbers(column) for column in columns(asked, protocol.output.numbers)]
+    score, flipped = answers[0], None
+    if sample.numbers is not None:
+        given, clean = _shares(answers, protocol), sample.numbers[rows]
+        # Where the clean case has no answer there is no distance, but the case was answered.
+        score = np.where(np.isnan(clean[:, 0]), given[:, 0] * 0, np.abs(given - clean).max(axis=1))
+        flipped = _flips(given, clean, protocol)
+    return Put(score=score, flipped=flipped, failure=codes, donor=donors, worth={}, altered=None)
 
 
 def ranked_scores(score: Floats, reference: Bools) -> Floats:

@@ -9,12 +9,13 @@ import numpy as np
 
 from sandbox.outcome.results import Estimate
 from sandbox.outcome.stress_results import PairedCalls, StressCell, StressLoss
-from sandbox.scoring.cases import Bools, make_cases
+from sandbox.scoring.cases import Bools, Integers, make_cases
 from sandbox.scoring.failures import count_failures
 from sandbox.scoring.proportions import proportion
 from sandbox.scoring.roc import auroc
 from sandbox.scoring.stress.answers import Put, Sample, ranked_scores
 from sandbox.scoring.stress.changes import Change, changes_of, mean_of
+from sandbox.scoring.stress.masks import counted_worth
 from sandbox.scoring.stress.pairs import NOT_APPLICABLE, Pairs, Setting, pairs_of
 from sandbox.scoring.stress.verdicts import judge
 from sandbox.stress.perturbation import Perturbation
@@ -24,14 +25,15 @@ from sandbox.stress.perturbation import Perturbation
 class ScoredCell:
     """A cell that is not judged yet, with its changes and where in the sample their cases stand.
 
-    ``lost`` cases had an answer without the stress and have none under it.
+    ``lost`` cases had an answer without the stress and have none under it; ``altered`` ones have another.
     """
 
     cell: StressCell
     perturbation: Perturbation
     changes: tuple[Change, ...]
-    pairs: Pairs
+    row: Integers
     lost: int
+    altered: int
 
 
 def score_cell(
@@ -43,9 +45,8 @@ def score_cell(
     both = ~np.isnan(clean) & ~np.isnan(stressed)
     reference = pairs.reference[pairs.counted]
     differences = np.abs(stressed[both] - clean[both])
-    moved = int(np.count_nonzero(differences > 0)) + int(
-        np.count_nonzero(np.isnan(clean) != np.isnan(stressed))
-    )
+    altered = int(np.count_nonzero(pairs.altered & pairs.counted))
+    moved = altered + int(np.count_nonzero(np.isnan(clean) != np.isnan(stressed)))
     compared = perturbation.readout == "paired difference" and perturbation.expectation != "must refuse"
     changes = tuple(changes_of(pairs, setting)) if compared and pairs.counted.any() else ()
     not_applicable = put.failure == NOT_APPLICABLE
@@ -70,13 +71,17 @@ def score_cell(
         reason="",
     )
     lost = int(np.count_nonzero(~np.isnan(clean) & np.isnan(stressed)))
-    return ScoredCell(cell=cell, perturbation=perturbation, changes=changes, pairs=pairs, lost=lost)
+    return ScoredCell(
+        cell=cell, perturbation=perturbation, changes=changes, row=pairs.row, lost=lost, altered=altered
+    )
 
 
 def judged(scored: ScoredCell, losses: tuple[StressLoss, ...], setting: Setting) -> StressCell:
     """The cell with its verdict; ``losses`` are its changes, adjusted over all cells."""
     cell = replace(scored.cell, losses=losses)
-    verdict, reason = judge(cell, scored.perturbation, setting.margins, lost=scored.lost, level=setting.level)
+    verdict, reason = judge(
+        cell, scored.perturbation, setting.margins, lost=scored.lost, altered=scored.altered
+    )
     return replace(cell, verdict=verdict, reason=reason)
 
 
@@ -107,6 +112,13 @@ def _others(pairs: Pairs, perturbation: Perturbation, setting: Setting) -> Itera
     elif perturbation.readout == "score follows the pixels":
         yield mean_of("difference_to_pixels", pairs, np.abs(pairs.stressed - pairs.donor), setting)
         yield mean_of("difference_to_header", pairs, np.abs(pairs.stressed - pairs.clean), setting)
+    compared = perturbation.readout == "paired difference" and perturbation.expectation != "must refuse"
+    for name, (clean, stressed) in pairs.worth.items() if compared else ():
+        margin = setting.margins.losses.get(f"{name}_change")
+        if margin is not None:
+            loss = counted_worth(clean) - counted_worth(stressed)
+            # A loss of the margin itself is within it, whatever the last digit of a difference is.
+            yield _share(f"{name}_loss_rate", loss > margin + 1e-9, pairs, setting)
     if pairs.flipped is not None:
         yield _share("flip_rate", pairs.flipped, pairs, setting)
     yield _share("failure_rate", np.isnan(pairs.stressed), pairs, setting)

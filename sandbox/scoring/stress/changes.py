@@ -1,8 +1,8 @@
 """How much AUROC, rates and scores change under stress, each with what it takes to adjust it for there being many.
 
 AUROC by DeLong's paired variance, sensitivity and specificity by Tango's score interval
-(``scoring.comparison.paired``), the mean shift of the score by a bootstrap of patients. A case without an answer is
-wrong at any threshold, under stress and without it.
+(``scoring.comparison.paired``), the mean shift of the score, and of what masks are worth, by a bootstrap of patients. A
+case without an answer is wrong at any threshold, and worth nothing, under stress and without it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sandbox.scoring.comparison.paired import Difference, compare_aurocs, compar
 from sandbox.scoring.estimates import estimate, undefined
 from sandbox.scoring.ranking_components import components
 from sandbox.scoring.stress.answers import ranked_scores
+from sandbox.scoring.stress.masks import counted_worth, mean_worth
 from sandbox.scoring.stress.pairs import Pairs, Setting
 
 _NO_VARIATION = "The answers show no variation to make an interval from."
@@ -43,8 +44,11 @@ class Change:
 def changes_of(pairs: Pairs, setting: Setting) -> Iterator[Change]:
     """Changes of AUROC, of sensitivity and specificity at each threshold, and of the score.
 
-    Of other answers than one score: how far they moved.
+    Of other answers than one score: how far they moved; of masks: the mean of what they are worth.
     """
+    if setting.marked:
+        yield from _worths(pairs, setting)
+        return
     if not setting.scored:
         yield _shift(pairs, setting, "answer_shift")
         return
@@ -68,7 +72,7 @@ def _auroc(pairs: Pairs, setting: Setting) -> Change:
     size = np.where(truth, np.count_nonzero(truth), np.count_nonzero(~truth))
     beyond = None
     if compared.statistic:
-        beyond = (-setting.margins.auroc - compared.value) * compared.statistic / compared.value
+        beyond = (-setting.margins.of("auroc_change") - compared.value) * compared.statistic / compared.value
     return Change(
         estimate=_changed("auroc_change", compared, pairs, np.ones_like(truth), setting),
         beyond=beyond,
@@ -106,6 +110,27 @@ def _changed(metric: str, found: Difference, pairs: Pairs, kept: Bools, setting:
     return estimate(metric, found.value, interval, basis, found.method, reason=reason)
 
 
+def _worths(pairs: Pairs, setting: Setting) -> Iterator[Change]:
+    counted = pairs.counted
+    for name, (clean, stressed) in pairs.worth.items():
+        metric = f"{name}_change"
+        change = counted_worth(stressed[counted]) - counted_worth(clean[counted])
+        found = mean_worth(
+            metric,
+            change,
+            pairs.patient[counted],
+            evaluation=setting.evaluation,
+            level=setting.level,
+            replicates=setting.replicates,
+        )
+        contribution = np.zeros(counted.size)
+        contribution[counted] = (change - change.mean()) / change.size
+        margin, beyond = setting.margins.losses.get(metric), None
+        if margin is not None and found.low is not None:
+            beyond = (-margin - float(change.mean())) / _error(contribution)
+        yield Change(estimate=found, beyond=beyond, contribution=contribution)
+
+
 def _shift(pairs: Pairs, setting: Setting, metric: str) -> Change:
     moved = pairs.stressed - pairs.clean
     found = mean_of(metric, pairs, moved, setting)
@@ -114,9 +139,13 @@ def _shift(pairs: Pairs, setting: Setting, metric: str) -> Change:
     beyond = None
     if found.value is not None:
         contribution[known] = (moved[known] - found.value) / found.n
-        error = math.sqrt(float(contribution @ contribution))
-        beyond = (abs(found.value) - setting.margins.score) / error if error > 0 else None
+        beyond = (abs(found.value) - setting.margins.score) / _error(contribution) if found.n > 1 else None
     return Change(estimate=found, beyond=beyond, contribution=contribution)
+
+
+def _error(contribution: Floats) -> float:
+    """Standard error of a mean; that of cases which all change alike is as small as can be."""
+    return max(math.sqrt(float(contribution @ contribution)), 1e-9)
 
 
 def mean_of(metric: str, pairs: Pairs, values: Floats, setting: Setting) -> Estimate:

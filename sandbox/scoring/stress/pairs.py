@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from sandbox.plan.protocol import Protocol
+from sandbox.plan.stress_section import MARKED_KINDS
 from sandbox.scoring.cases import Bools, Floats, Integers, count_patients
 from sandbox.scoring.estimates import Basis
 from sandbox.scoring.stress.answers import Put, Sample
+from sandbox.scoring.stress.masks import MEASURES
 from sandbox.scoring.stress.verdicts import Margins
 from sandbox.stress.perturbation import Perturbation
 
@@ -20,7 +23,8 @@ NOT_APPLICABLE = "not_applicable"
 class Setting:
     """What every cell needs: the protocol's choices, and the lowest score of each threshold that is a call.
 
-    ``scored``: the task answers one score about a yes or no; of others the distance to the clean answer is judged.
+    ``scored``: the task answers one score about a yes or no; of others the distance to the clean answer is judged, of
+    masks (``marked``) what they are worth.
     """
 
     evaluation: str
@@ -30,6 +34,7 @@ class Setting:
     thresholds: dict[str, float]
     proportion: str
     scored: bool
+    marked: bool
 
 
 def setting_of(protocol: Protocol, evaluation: str) -> Setting:
@@ -38,15 +43,16 @@ def setting_of(protocol: Protocol, evaluation: str) -> Setting:
     assert stress is not None
     # Distances to the clean answer are shares of the range.
     span = 1.0 if score is None else score.maximum - score.minimum
+    given = stress.margins.named
+    marked = protocol.task.kind in MARKED_KINDS
     return Setting(
         evaluation=evaluation,
         level=stress.level,
         replicates=protocol.intervals.bootstrap_replicates,
         margins=Margins(
-            auroc=stress.margins.auroc,
-            sensitivity=stress.margins.sensitivity,
-            specificity=stress.margins.specificity,
-            score=stress.margins.score * span,
+            losses={f"{name}_change": margin for name, margin in given.items() if name != "score"},
+            score=given[MEASURES[0]] if marked else given["score"] * span,
+            score_word="Dice" if marked else "",
         ),
         # Scores are multiples of a step: a threshold on one of them must not miss it by rounding.
         thresholds={
@@ -56,6 +62,7 @@ def setting_of(protocol: Protocol, evaluation: str) -> Setting:
         },
         proportion=protocol.intervals.proportion,
         scored=score is not None,
+        marked=marked,
     )
 
 
@@ -63,7 +70,8 @@ def setting_of(protocol: Protocol, evaluation: str) -> Setting:
 class Pairs:
     """The cases that are analysed: ``counted`` are stressed, the others stand with their clean answers.
 
-    ``row`` is the place of each in the sample; scores are NaN without an answer.
+    ``row`` is the place of each in the sample; scores are NaN without an answer. ``worth`` is (clean, stressed) of each
+    measure of masks; ``altered`` marks answers that are not the clean one, where both are there.
     """
 
     reference: Bools
@@ -74,6 +82,8 @@ class Pairs:
     counted: Bools
     patient: Integers
     row: Integers
+    worth: Mapping[str, tuple[Floats, Floats]]
+    altered: Bools
 
     def basis(self, kept: Bools, level: float) -> Basis:
         """Basis of an estimate over ``kept`` cases."""
@@ -95,13 +105,18 @@ def pairs_of(sample: Sample, put: Put, perturbation: Perturbation) -> Pairs:
     counted = (put.failure != NOT_APPLICABLE) & meant
     # Where only one class is perturbed, the other stands for itself: what changes is how the two are told apart.
     kept = counted if perturbation.cases == "all" else counted | ~meant
+    stressed = np.where(counted, put.score, sample.score)
+    # NaN differs from everything, and is no answer that was altered.
+    altered = np.abs(stressed - sample.score) > 0 if put.altered is None else put.altered
     return Pairs(
         reference=sample.reference[kept],
         clean=sample.score[kept],
-        stressed=np.where(counted, put.score, sample.score)[kept],
+        stressed=stressed[kept],
         flipped=None if put.flipped is None else put.flipped[kept],
         donor=np.where(put.donor >= 0, sample.score[put.donor], np.nan)[kept],
         counted=counted[kept],
         patient=sample.patient[kept],
         row=np.flatnonzero(kept).astype(np.int64),
+        worth={name: (sample.worth[name][kept], put.worth[name][kept]) for name in put.worth},
+        altered=altered[kept],
     )

@@ -21,6 +21,7 @@ from sandbox.outcome.stress_results import (
     VerdictCount,
 )
 from sandbox.plan.protocol import Protocol
+from sandbox.plan.stress_margins import StressMargins
 from sandbox.scoring.bootstrap import Seed
 from sandbox.scoring.cases import make_cases
 from sandbox.scoring.differences import two_sided
@@ -30,6 +31,7 @@ from sandbox.scoring.stress.answers import Put, Sample, put_of, ranked_scores, s
 from sandbox.scoring.stress.cells import ScoredCell, judged, score_cell
 from sandbox.scoring.stress.family import adjusted_p
 from sandbox.scoring.stress.groups import Range, adjusted, compare_groups, harm_of
+from sandbox.scoring.stress.masks import clean_worth
 from sandbox.scoring.stress.pairs import Setting, setting_of
 from sandbox.scoring.stress.shortcuts import find_shortcuts
 from sandbox.scoring.stress.verdicts import of_test, ranking
@@ -81,13 +83,8 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
         patients=int(sample.reference.size),
         positives=int(np.count_nonzero(sample.reference)),
         negatives=int(np.count_nonzero(~sample.reference)),
-        margins=StressMarginsUsed(
-            auroc=setting.margins.auroc,
-            sensitivity=setting.margins.sensitivity,
-            specificity=setting.margins.specificity,
-            score=setting.margins.score,
-        ),
-        clean=tuple(_clean(sample, setting)) if tests and setting.scored else (),
+        margins=_margins(stress.margins, setting),
+        clean=tuple(_clean(sample, setting)) if tests else (),
         tests=tuple(tests),
         ranked=ranking([test for test in tests if test.name != CLEAN]),
         verdicts=tuple(
@@ -95,6 +92,18 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
         ),
         notes=tuple(_notes(tests, protocol, answers, sample)) if tests else (),
         shortcuts=find_shortcuts(table, protocol, evaluation),
+    )
+
+
+def _margins(given: StressMargins, setting: Setting) -> StressMarginsUsed:
+    """The margins as declared; that of a score in its units."""
+    return StressMarginsUsed(
+        auroc=given.auroc,
+        sensitivity=given.sensitivity,
+        specificity=given.specificity,
+        score=None if given.score is None else setting.margins.score,
+        dice=given.dice,
+        nsd=given.nsd,
     )
 
 
@@ -129,7 +138,7 @@ def _judged(scored: list[ScoredCell], sample: Sample, setting: Setting) -> dict[
     contributions = []
     for index, change in tested:
         of_sample = np.zeros(sample.reference.size)
-        of_sample[scored[index].pairs.row] = change.contribution
+        of_sample[scored[index].row] = change.contribution
         contributions.append(of_sample)
     seed = Seed(evaluation=setting.evaluation, metric="stress", purpose="max-t-stress")
     beyond = [change.beyond or 0.0 for _, change in tested]
@@ -184,11 +193,24 @@ def _groups(
         return ()
     score = protocol.output.score
     ends = Range(low=0.0, high=1.0) if score is None else Range(low=score.minimum, high=score.maximum)
+    if sample.digest is not None:
+        # Of what masks are worth, less is worse in every case.
+        sample = replace(sample, reference=np.ones_like(sample.reference))
     harm = harm_of(sample, put, ends)
     return compare_groups(sample, harm, protocol.stress.level, protocol.minimum.patients)
 
 
 def _clean(sample: Sample, setting: Setting) -> Iterator[Estimate]:
+    if setting.marked:
+        yield from clean_worth(
+            sample.worth,
+            sample.patient,
+            evaluation=setting.evaluation,
+            level=setting.level,
+            replicates=setting.replicates,
+        )
+    if not setting.scored:
+        return
     score = ranked_scores(sample.score, sample.reference)
     yield auroc(make_cases(sample.reference, score, sample.patient), setting.level)
     for name, threshold in setting.thresholds.items():
@@ -214,6 +236,11 @@ def _notes(
         yield (
             "The same case asked again is not answered alike: a difference under stress may be the container's own "
             "variation."
+        )
+    if protocol.stress.left_out:
+        yield (
+            f"Left out of the suite {protocol.stress.suite}, as they move or cover what the truth marks, or are judged "
+            f"by a score about a yes or no: {', '.join(protocol.stress.left_out)}."
         )
     if sample.reference.size < protocol.stress.sample:
         yield f"The hold-out has {sample.reference.size} patients for the {protocol.stress.sample} that were wanted."

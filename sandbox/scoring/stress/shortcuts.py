@@ -119,7 +119,7 @@ def find_shortcuts(table: pa.Table, protocol: Protocol, evaluation: str) -> tupl
         ]
         found.append((name, levels[index], groups))
     return tuple(
-        _judged(name, len(level.names), groups, raw, adjusted, stress.margins.auroc, stress.level)
+        _judged(name, len(level.names), groups, raw, adjusted, stress.margins.named["auroc"], stress.level)
         for (name, level, groups), raw, adjusted in zip(found, p, holm(p), strict=True)
     )
 

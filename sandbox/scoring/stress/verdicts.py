@@ -6,7 +6,7 @@ also after allowing for every metric of every perturbation and severity (:mod:`s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sandbox.outcome.results import Estimate
@@ -19,31 +19,35 @@ _NOT_SURE: tuple[StressVerdict, ...] = (*BROKEN, "cannot_tell")
 _SHIFTS = {"score_shift": "mean score", "answer_shift": "mean distance to the clean answer, of the range,"}
 # Silence of a container that was not asked is no refusal.
 _NEVER_PUT = ("staging_failed", "not_started", "run_timeout")
-_CHANGES = {"auroc_change": "AUROC", "sensitivity_change": "sensitivity", "specificity_change": "specificity"}
+_CHANGES = {
+    "auroc_change": "AUROC",
+    "sensitivity_change": "sensitivity",
+    "specificity_change": "specificity",
+    "dice_change": "mean Dice",
+    "nsd_change": "mean NSD",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Margins:
-    """How much may be lost; ``score`` in units of the score."""
+    """How much may be lost, by the metric of the change; what has no margin is not judged.
 
-    auroc: float
-    sensitivity: float
-    specificity: float
+    ``score``: how far one answer may move, in units of the score; of a mask what it is worth, in ``score_word``.
+    """
+
+    losses: Mapping[str, float]
     score: float
+    score_word: str = ""
 
     def of(self, metric: str) -> float:
         """Margin of one of the changes."""
-        return {
-            "auroc_change": self.auroc,
-            "sensitivity_change": self.sensitivity,
-            "specificity_change": self.specificity,
-        }[metric]
+        return self.losses[metric]
 
 
 def judge(
-    cell: StressCell, perturbation: Perturbation, margins: Margins, *, lost: int, level: float
+    cell: StressCell, perturbation: Perturbation, margins: Margins, *, lost: int, altered: int
 ) -> Judged:
-    """Judge one cell; ``lost`` cases had an answer without the stress and have none under it."""
+    """Judge one cell; ``lost`` cases had an answer without the stress and have none under it, ``altered`` another."""
     if cell.cases == 0:
         return "not_applicable", "The perturbation has no meaning for these cases."
     refused = sum(item.cases for item in cell.failures if item.code == "refused")
@@ -60,8 +64,8 @@ def judge(
     if perturbation.readout == "score follows the pixels":
         return _follows(cell, margins)
     if perturbation.expectation == "must not change":
-        return _unchanged(cell, refused, lost, margins)
-    return _small_loss(cell, margins, level)
+        return _unchanged(cell, refused, lost, altered, margins)
+    return _small_loss(cell, margins)
 
 
 def _refusal(cell: StressCell, refused: int, failed: int) -> Judged:
@@ -78,13 +82,14 @@ def _unanswered(cell: StressCell, refused: int) -> Judged:
     return "outside", f"None of {cell.cases} was answered; {refused} were declined."
 
 
-def _unchanged(cell: StressCell, refused: int, lost: int, margins: Margins) -> Judged:
+def _unchanged(cell: StressCell, refused: int, lost: int, altered: int, margins: Margins) -> Judged:
     largest = cell.largest_difference or 0.0
     if cell.different == 0:
         return "equal", f"All {cell.cases} answers are the clean ones."
     words = f"{cell.different} of {cell.cases} answers differ"
-    words = f"{words}, by {largest:.3g} at most" if largest else words
-    if largest == 0 and lost and lost <= refused:
+    unit = f" {margins.score_word}" if margins.score_word else ""
+    words = f"{words}, by {largest:.3g}{unit} at most" if altered else words
+    if not altered and lost and lost <= refused:
         return "refused", f"{lost} were declined; all other answers are the clean ones."
     if lost:
         return "outside", f"{words}; {lost} that were answered are not any more."
@@ -93,13 +98,13 @@ def _unchanged(cell: StressCell, refused: int, lost: int, margins: Margins) -> J
     return "outside", f"{words}: beyond the margin {margins.score:g}."
 
 
-def _small_loss(cell: StressCell, margins: Margins, level: float) -> Judged:
+def _small_loss(cell: StressCell, margins: Margins) -> Judged:
     if cell.different == 0:
         return "equal", f"All {cell.cases} answers are the clean ones."
     losses = {(each.metric, each.subject): each for each in cell.losses}
     judged = []
     for found in cell.estimates:
-        if found.metric not in (*_CHANGES, *_SHIFTS):
+        if found.metric not in (*margins.losses, *_SHIFTS):
             continue
         verdict, reason = (_shift if found.metric in _SHIFTS else _loss)(found, margins)
         loss = losses.get((found.metric, found.subject))
@@ -152,9 +157,10 @@ def _near_chance(cell: StressCell, margins: Margins) -> Judged:
     if found.value is None or found.low is None or found.high is None:
         return "cannot_tell", f"AUROC of what is left: {found.reason}"
     shown = f"AUROC of what is left {found.value:.3f} ({found.low:.3f} to {found.high:.3f})"
-    if found.low > 0.5 + margins.auroc or found.high < 0.5 - margins.auroc:
+    margin = margins.of("auroc_change")
+    if found.low > 0.5 + margin or found.high < 0.5 - margin:
         return "outside", f"{shown}: classes are told apart without anatomy."
-    if abs(found.low - 0.5) < margins.auroc and abs(found.high - 0.5) < margins.auroc:
+    if abs(found.low - 0.5) < margin and abs(found.high - 0.5) < margin:
         return "within", f"{shown}: near 0.5."
     return "cannot_tell", f"{shown}: neither near 0.5 nor away from it."
 
