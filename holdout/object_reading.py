@@ -31,6 +31,7 @@ from holdout.reference_forms import (
     StructureSetForm,
     VolumeForm,
 )
+from holdout.volume_lesions import LesionKind, VolumeLesions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +47,15 @@ class ReadingTask:
     boxes: bool
     path: str
     cases: tuple[tuple[str, tuple[str, ...]], ...]
+    lesions: LesionKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseTruthFound:
     """What an object says of one case; all but ``case`` empty where it says nothing of it.
 
-    ``mask`` are the numbers of run lengths, ``boxes`` the findings, ``text`` a number or answer; ``problem`` is why
-    there is none of them.
+    ``mask`` are the numbers of run lengths, ``boxes`` the findings in an image, ``lesions`` those in a volume, ``text``
+    a number or answer; ``problem`` is why there is none of them.
     """
 
     case: str
@@ -61,6 +63,7 @@ class CaseTruthFound:
     spacing: tuple[float, ...] | None = None
     resampled: bool = False
     boxes: tuple[Box, ...] | None = None
+    lesions: tuple[tuple[float, ...], ...] | None = None
     text: str | None = None
     problem: str = ""
 
@@ -94,14 +97,16 @@ def read_object(task: ReadingTask) -> ObjectFound:
 
 def _read_case(task: ReadingTask, thing: Any, case: str, paths: Sequence[str]) -> CaseTruthFound:
     try:
-        geometric = task.mask or task.boxes
+        geometric = task.mask or task.boxes or task.lesions
         grid = (read_grid if geometric else read_instances)([Path(path) for path in paths])
-        found = _blank(grid) if thing is None else _read(thing, grid, task.reading, mask=task.mask)
+        found = _blank(grid) if thing is None else _read(thing, grid, task)
     except ImageDefect as defect:
         return CaseTruthFound(case=case, problem=str(defect))
     except (AttributeError, ValueError, TypeError, KeyError, IndexError, ArithmeticError):
         # Foreign objects lack anything; what was being read when it showed is of no use to the operator.
         return CaseTruthFound(case=case, problem=f"is no {task.reading.form} that can be read")
+    if isinstance(found, VolumeLesions):
+        return CaseTruthFound(case=case, lesions=found.lesions)
     if isinstance(found, FoundMask):
         plane = found.mask[0] if grid.slices == 1 else found.mask
         return CaseTruthFound(
@@ -120,8 +125,11 @@ def _blank(grid: ImageGrid) -> FoundMask:
 
 
 def _read(
-    thing: Any, grid: ImageGrid, reading: Reading, *, mask: bool
-) -> FoundMask | tuple[Box, ...] | str | None:
+    thing: Any, grid: ImageGrid, task: ReadingTask
+) -> FoundMask | VolumeLesions | tuple[Box, ...] | str | None:
+    if task.lesions is not None:
+        return _read_lesions(thing, grid, task.reading, task.lesions)
+    reading, mask = task.reading, task.mask
     # Each form is imported by the children that meet it.
     if isinstance(reading, SegmentationForm):
         from holdout.reference_segmentation import segmentation_mask
@@ -147,6 +155,32 @@ def _read(
     from holdout.reference_keys import referenced_as
 
     return referenced_as(thing, grid, reading)
+
+
+def _read_lesions(thing: Any, grid: ImageGrid, reading: Reading, kind: LesionKind) -> VolumeLesions | None:
+    """Lesions in a volume: the separate objects of a mask, or the places that a report or a structure set names."""
+    from holdout.mask_lesions import mask_lesions
+
+    if isinstance(reading, SegmentationForm):
+        from holdout.reference_segmentation import segmentation_mask
+
+        found = segmentation_mask(thing, grid, reading)
+    elif isinstance(reading, VolumeForm):
+        from holdout.reference_volumes import volume_mask
+
+        found = volume_mask(thing, grid, reading)
+    elif isinstance(reading, StructureSetForm):
+        from holdout.reference_structures import structure_mask, structure_places
+
+        if kind == "points" and (places := structure_places(thing, grid, reading)) is not None:
+            return places
+        found = structure_mask(thing, grid, reading)
+    else:
+        assert isinstance(reading, ReportForm)
+        from holdout.reference_reports import reported_places
+
+        return reported_places(thing, grid, reading)
+    return None if found is None else mask_lesions(found.mask, grid, kind)
 
 
 def opened(content: bytes) -> Any:

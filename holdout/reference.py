@@ -12,17 +12,21 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from holdout.boxes import boxes_text
 from holdout.case_truth import CaseTruth as CaseTruth
-from holdout.cases import Unit, group, known_cases
+from holdout.cases import UNIT_COLUMNS, Unit, group, known_cases
 from holdout.errors import ReferenceStandardError
 from holdout.keyed_table import Matched, TableRow, match, read_table
+from holdout.lesion_places import check_places
 from holdout.reference_declaration import DETAILS, Detail, ReferenceDeclaration
 from holdout.reference_masks import read_masks
 from holdout.reference_objects import Progress, object_paths, read_objects
+from holdout.volume_lesions import VolumeLesions, gathered
 from holdout.yamlfile import read_yaml, validate
 
 SHOWN = 5
@@ -79,12 +83,13 @@ def load(
 
     Files of the index that are not usable, or do not say to which case and patient they belong, take no part, nor do
     the objects that truth is read from. A key finer than the unit may name a case several times as long as all rows
-    agree. ``source`` is the ingested folder; without it the objects stay unread, and their labels without truth.
+    agree. ``source`` is the ingested folder; without it the objects stay unread, and their labels without truth, and
+    nobody asks whether lesions in mm touch their images.
     ``progress`` counts readings of objects.
 
     Raises:
         ReferenceStandardError: declaration or table are not valid, or a label has a value without a declared
-            meaning (each named with its line); an object cannot be taken.
+            meaning (each named with its line); an object cannot be taken, or a lesion lies beyond its images.
     """
     document = read_yaml(declaration_path, ReferenceStandardError, as_text=True)
     declared = validate(document, ReferenceDeclaration, ReferenceStandardError)
@@ -100,10 +105,13 @@ def load(
         )
     matched = match(usable, declared.key, rows) if declared.key else _nothing(usable)
     by_case, conflicts = _merged(declared, values, matched, usable, unit, table.name)
+    by_case, notes = _with_absent(by_case, declared, matched, usable, unit)
     masks = [name for name, label in declared.labels.items() if label.mask and label.read is None]
     if masks:
         by_case = read_masks(by_case, masks, declaration_path.parent, usable, unit)
-    notes: tuple[str, ...] = ()
+    lesions = [name for name, label in declared.labels.items() if label.lesions and label.read is None]
+    if lesions and source is not None:
+        check_places(by_case, lesions, usable, source, unit)
     if readings and source is not None:
         found = read_objects(
             by_case,
@@ -114,7 +122,7 @@ def load(
             unit=unit,
             progress=progress,
         )
-        by_case, notes = _with_meanings(declared, found.by_case), found.notes
+        by_case, notes = _with_meanings(declared, found.by_case), (*notes, *found.notes)
     elif readings:
         by_case = {uid: _unread(truth, [each.name for each in readings]) for uid, truth in by_case.items()}
     return ReferenceStandard(
@@ -140,7 +148,7 @@ def _duplicates(declared: ReferenceDeclaration, matched: Matched, name: str) -> 
         f"{name} lines {', '.join(str(row.line) for row in group_)}: the same key"
         for group_ in matched.repeated
         # One row for each lesion.
-        if not all(label.boxes for label in declared.labels.values())
+        if not all(label.boxes or label.lesions for label in declared.labels.values())
     ]
     ambiguous = [
         f"{name} line {row.line}: several files have this name; give the path" for row in matched.ambiguous
@@ -168,6 +176,8 @@ def _merged(
             said = {values[line][name] for line in lines} - {None}
             if said and label.boxes and label.read is None:
                 said = {boxes_text(text for text in said if text is not None)}
+            if said and label.lesions and label.read is None:
+                said = {gathered((text for text in said if text is not None), label.lesions).text}
             if len(said) > 1:
                 conflicts.append(
                     f"{table} lines {', '.join(map(str, lines[:SHOWN]))}: {name} contradicts "
@@ -191,12 +201,11 @@ def _read_labels(
     for row in rows:
         values[row.line] = {}
         for name, label in declared.labels.items():
-            text = "" if label.column is None else row.cells[label.column]
             try:
-                # With a reading the cell is the name of a file.
-                values[row.line][name] = label.meaning(text) if label.read is None else text or None
+                values[row.line][name] = label.said(row.cells)
             except ValueError:
-                problems.append(f"line {row.line}: {label.column} is {label.expected}")
+                column = label.column or ", ".join(label.columns)
+                problems.append(f"line {row.line}: {column} is {label.expected}")
     if problems:
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise ReferenceStandardError(f"{table_path}: " + "; ".join(problems[:SHOWN]) + more)
@@ -208,13 +217,9 @@ def _with_meanings(declared: ReferenceDeclaration, by_case: Mapping[str, CaseTru
     spoken = {
         name: label
         for name, label in declared.labels.items()
-        if label.read is not None and label.read.form == "report" and not label.boxes
+        if label.read is not None and label.read.form == "report" and not (label.boxes or label.lesions)
     }
-    fixed = {
-        name: detail.value
-        for name in DETAILS
-        if (detail := getattr(declared, name)) is not None and detail.value is not None
-    }
+    fixed = _fixed(declared)
     truths = {}
     for uid, truth in by_case.items():
         labels = dict(truth.labels)
@@ -226,6 +231,45 @@ def _with_meanings(declared: ReferenceDeclaration, by_case: Mapping[str, CaseTru
         known = replace(truth, labels=labels)
         truths[uid] = replace(known, **fixed) if known.labelled else known
     return truths
+
+
+def _fixed(declared: ReferenceDeclaration) -> dict[str, Any]:
+    """Details that are the same for all cases."""
+    details = {name: getattr(declared, name) for name in DETAILS}
+    return {name: each.value for name, each in details.items() if each is not None and each.value is not None}
+
+
+def _with_absent(
+    by_case: Mapping[str, CaseTruth],
+    declared: ReferenceDeclaration,
+    matched: Matched,
+    usable: pa.Table,
+    unit: Unit,
+) -> tuple[dict[str, CaseTruth], tuple[str, ...]]:
+    """Truth in which cases that no row of the table is about have no lesion, where that is declared; and notes."""
+    negative = {
+        name: VolumeLesions(kind=label.lesions, lesions=()).text
+        for name, label in declared.labels.items()
+        if label.lesions is not None and label.absent == "negative"
+    }
+    if not negative:
+        return dict(by_case), ()
+    uids = usable[UNIT_COLUMNS[unit]].to_pylist()
+    named = {uid for uid, rows in zip(uids, matched.by_row, strict=True) if rows}
+    # Files that are no images make no case that a table could be silent about.
+    images = set(usable.filter(pc.is_valid(usable["pixel_sample"]))[UNIT_COLUMNS[unit]].to_pylist())
+    silent = images - named
+    truths = {
+        uid: replace(truth, labels={**truth.labels, **negative}, **_fixed(declared))
+        if uid in silent
+        else truth
+        for uid, truth in by_case.items()
+    }
+    notes = (
+        f"{name}: {len(silent)} of {len(images)} cases are negative because no row is about them"
+        for name in negative
+    )
+    return truths, tuple(notes) if silent else ()
 
 
 def _unread(truth: CaseTruth, names: list[str]) -> CaseTruth:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -12,8 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from holdout.boxes import read_boxes
 from holdout.keyed_table import Key
 from holdout.mapping import LABEL_NAME
-from holdout.reference_forms import KeyObjectsForm, Reading, ReportForm, VolumeForm, kind_mistake
+from holdout.reference_forms import Absent, KeyObjectsForm, Reading, ReportForm, VolumeForm, kind_mistake
 from holdout.reference_objects import LabelReading
+from holdout.volume_lesions import NUMBERS, LesionKind, read_row
 
 DETAILS = ("method", "readers", "date")
 FROM_OBJECTS = ("objects", "resampled")
@@ -30,8 +31,10 @@ class LabelColumn(_Model):
     ``values`` closes the list of texts, for classes and grades; ``number`` asks for a finite number, for
     measurements. With ``mask`` the texts are mask files below the declaration's folder
     (:mod:`holdout.reference_masks`), with ``boxes`` lesions in the image (:mod:`holdout.boxes`), in one row of the
-    case or several. ``unlabelled`` texts, and the empty cell, mean that there is no truth for this
-    case. With ``read`` the truth stands in an object, which ``column`` may name.
+    case or several. With ``lesions`` there are lesions in a volume (:mod:`holdout.volume_lesions`), a row for each, its
+    numbers in ``columns``; ``absent`` says what it means that no row is about a case. ``unlabelled`` texts, and the
+    empty cell, mean that there is no truth for this case. With ``read`` the truth stands in an object, which ``column``
+    may name.
     """
 
     column: str | None = None
@@ -42,24 +45,44 @@ class LabelColumn(_Model):
     number: bool = False
     mask: bool = False
     boxes: bool = False
+    lesions: LesionKind | None = None
+    columns: tuple[str, ...] = ()
+    absent: Absent = "unlabelled"
     read: Reading | None = None
 
     @model_validator(mode="after")
     def _from_somewhere(self) -> Self:
         if self.read is None:
-            if self.column is None:
-                raise ValueError(
-                    "give a column of the table, or say with read in which objects the truth stands"
-                )
+            mistake = next(self._table_mistakes(), None)
+            if mistake:
+                raise ValueError(mistake)
             return self
         mistake = next(self._reading_mistakes(self.read), None)
         if mistake:
             raise ValueError(mistake)
         return self
 
+    def _table_mistakes(self) -> Iterator[str]:
+        if self.lesions is None:
+            if self.columns or self.absent != "unlabelled":
+                yield "columns and absent belong to lesions"
+            if self.column is None:
+                yield "give a column of the table, or say with read in which objects the truth stands"
+        elif self.column is not None or self.unlabelled:
+            yield "lesions have columns, one for each of their numbers, and no column or unlabelled texts"
+        elif len(self.columns) != NUMBERS[self.lesions]:
+            yield (
+                f"lesions of {self.lesions} need {NUMBERS[self.lesions]} columns, or say with read in which objects "
+                "the truth stands"
+            )
+
     def _reading_mistakes(self, reading: Reading) -> Iterator[str]:
-        text = not (self.mask or self.boxes or self.number)
-        kind = kind_mistake(reading, mask=self.mask, boxes=self.boxes, number=self.number, text=text)
+        if self.columns or self.absent != "unlabelled":
+            yield "columns are for a table; absent belongs to read"
+        text = not (self.mask or self.boxes or self.lesions or self.number)
+        kind = kind_mistake(
+            reading, mask=self.mask, boxes=self.boxes, lesions=self.lesions, number=self.number, text=text
+        )
         if kind:
             yield kind
         if isinstance(reading, KeyObjectsForm) and (self.positive or self.values):
@@ -78,9 +101,10 @@ class LabelColumn(_Model):
     def _disjoint(self) -> Self:
         if bool(self.positive) != bool(self.negative):
             raise ValueError("give both positive and negative values, or neither")
-        if sum((self.binary, bool(self.values), self.number, self.mask, self.boxes)) > 1:
+        kinds = (self.binary, self.values, self.number, self.mask, self.boxes, self.lesions)
+        if sum(map(bool, kinds)) > 1:
             raise ValueError(
-                "a label is binary, has values, is a number, a mask, or boxes: give one of these"
+                "a label is binary, has values, is a number, a mask, boxes, or lesions: give one of these"
             )
         named = [*self.values, *self.positive, *self.negative, *self.unlabelled]
         twice = [text for text, count in Counter(named).items() if count > 1]
@@ -100,7 +124,20 @@ class LabelColumn(_Model):
             return "not a number"
         if self.boxes:
             return "not boxes of four numbers each, nor none"
+        if self.lesions is not None:
+            return f"not the {NUMBERS[self.lesions]} numbers of a lesion in mm, nor none"
         return "none of the declared values" if self.values else "neither positive nor negative"
+
+    def said(self, cells: Mapping[str, str]) -> str | None:
+        """What a row of the table says, by column: the meaning of its text, its lesion, or the name of an object.
+
+        Raises:
+            ValueError: it has no declared meaning.
+        """
+        if self.lesions is not None and self.read is None:
+            return read_row([cells[column] for column in self.columns], self.lesions) or None
+        text = "" if self.column is None else cells[self.column]
+        return self.meaning(text) if self.read is None else text or None
 
     def meaning(self, text: str) -> str | None:
         """Value of a text: '1' or '0' (binary) or the text itself; None where unlabelled.
@@ -158,7 +195,7 @@ class ReferenceDeclaration(_Model):
     def columns(self) -> tuple[str, ...]:
         """Columns of the table that are read beside its key."""
         details = (getattr(self, name) for name in DETAILS)
-        found = [label.column for label in self.labels.values()]
+        found = [column for label in self.labels.values() for column in (label.column, *label.columns)]
         found += [detail.column for detail in details if detail is not None]
         return tuple(column for column in found if column is not None)
 
@@ -171,6 +208,7 @@ class ReferenceDeclaration(_Model):
                 reading=label.read,
                 mask=label.mask,
                 boxes=label.boxes,
+                lesions=label.lesions,
                 named=label.column is not None,
             )
             for name, label in self.labels.items()

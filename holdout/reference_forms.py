@@ -11,6 +11,7 @@
       grade:   {values: [low, high], read: {form: report, evaluation: "99LOCAL:GRADE",
                 answers: {low: ["99LOCAL:G1"], high: ["99LOCAL:G2", "99LOCAL:G3"]}}}
       arrows:  {boxes: true,  read: {form: presentation_state, layer: FINDINGS}}
+      nodes:   {lesions: spheres, read: {form: segmentation, segment: {label: Node}}}
       flagged: {read: {form: key_objects, title: "DCM:113000", absent: negative}}
 
 With ``column`` the table names the object of each case, below the declaration's folder or else below the ingested
@@ -26,6 +27,8 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from holdout.volume_lesions import LesionKind
 
 Absent = Literal["unlabelled", "negative"]
 OnMismatch = Literal["refuse", "resample"]
@@ -168,18 +171,29 @@ SOP_CLASSES: dict[str, frozenset[str]] = {
     "key_objects": frozenset({"1.2.840.10008.5.1.4.1.1.88.59"}),
 }
 """Objects by form, as PS3.4 B.5 and its UIDs in PS3.6 name them."""
+_OUTLINES = "{} holds outlines: declare mask: true or boxes: true{}"
 
 
-def kind_mistake(reading: Reading, *, mask: bool, boxes: bool, number: bool, text: bool) -> str:
+def kind_mistake(
+    reading: Reading, *, mask: bool, boxes: bool, lesions: LesionKind | None, number: bool, text: bool
+) -> str:
     """Why a label of this kind cannot be read from such an object; '' when it can."""
     if isinstance(reading, SegmentationForm | VolumeForm):
-        return "" if mask else f"{reading.form} holds masks: declare mask: true"
-    if isinstance(reading, StructureSetForm | PresentationForm):
-        return "" if mask or boxes else f"{reading.form} holds outlines: declare mask: true or boxes: true"
+        return "" if mask or lesions else f"{reading.form} holds masks: declare mask: true, or lesions"
+    if isinstance(reading, StructureSetForm):
+        return "" if mask or boxes or lesions else _OUTLINES.format(reading.form, ", or lesions")
+    if isinstance(reading, PresentationForm):
+        return "" if mask or boxes else _OUTLINES.format(reading.form, "")
     if isinstance(reading, KeyObjectsForm):
         return "" if text else "key_objects say yes or no: declare no kind of label"
     if reading.measurement is not None:
         return "" if number else "a measurement is a number: declare number: true"
     if reading.evaluation is not None:
         return "" if text else "an evaluation is a text: declare positive and negative, or values"
-    return "" if boxes else "a report without measurement or evaluation holds findings: declare boxes: true"
+    if lesions in ("spheres", "boxes"):
+        return "a report tells the places of lesions, not their extent in a volume: declare lesions: points"
+    return (
+        ""
+        if boxes or lesions
+        else "a report without measurement or evaluation holds findings: declare boxes: true, or lesions: points"
+    )

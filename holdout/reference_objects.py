@@ -23,6 +23,7 @@ from holdout.object_reading import CaseTruthFound, ReadingTask, read_object
 from holdout.object_references import CaseImages, case_images, objects_by_case
 from holdout.reference_forms import SOP_CLASSES, Reading
 from holdout.reference_masks import refusal
+from holdout.volume_lesions import LesionKind, VolumeLesions, checked_lesion
 
 Progress = Callable[[int, int | None], None]
 
@@ -34,13 +35,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelReading:
-    """A label that comes from objects: ``mask`` or ``boxes`` or neither, ``named`` when a column names the file."""
+    """A label that comes from objects: ``mask``, ``boxes``, ``lesions`` or none; ``named``: a column names the file."""
 
     name: str
     reading: Reading
     mask: bool
     boxes: bool
     named: bool
+    lesions: LesionKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +235,7 @@ def _task(each: LabelReading, path: Path | None, batch: Sequence[tuple[str, tupl
         boxes=each.boxes,
         path=str(path or ""),
         cases=tuple(batch),
+        lesions=each.lesions,
     )
 
 
@@ -260,7 +263,7 @@ def _read(
 
 
 def _speaks(found: CaseTruthFound) -> bool:
-    return found.mask is not None or found.boxes is not None or found.text is not None
+    return any(each is not None for each in (found.mask, found.boxes, found.lesions, found.text))
 
 
 def _matters(one: _Told) -> bool:
@@ -281,7 +284,7 @@ def _combined(each: LabelReading, told: Sequence[_Told], problems: list[str]) ->
     if speaking:
         how = "found" if speaking[0].sha256 else "negative"
         try:
-            return _text(speaking[0].found), how
+            return _text(speaking[0].found, each.lesions), how
         except (MaskError, ValueError, TypeError):
             # Children are not believed: what they send need not be of its type.
             problems.append(f"{speaking[0].name!a}, {each.name}: what was read of it is no truth")
@@ -292,12 +295,15 @@ def _combined(each: LabelReading, told: Sequence[_Told], problems: list[str]) ->
     return _negative(each), "negative"
 
 
-def _text(found: CaseTruthFound) -> str | None:
+def _text(found: CaseTruthFound, kind: LesionKind | None) -> str | None:
     """The label as a reference standard keeps it.
 
     Raises:
-        MaskError, ValueError: the numbers are no mask, or no boxes.
+        MaskError, ValueError: the numbers are no mask, no boxes, or no lesions.
     """
+    if found.lesions is not None and kind is not None:
+        checked = tuple(checked_lesion(lesion, kind) for lesion in found.lesions)
+        return VolumeLesions(kind=kind, lesions=checked).text
     if found.mask is not None:
         return TrueMask(runs=from_numbers(found.mask), spacing=found.spacing).text
     return boxes_text([], found.boxes) if found.boxes is not None else found.text
@@ -306,6 +312,8 @@ def _text(found: CaseTruthFound) -> str | None:
 def _negative(each: LabelReading) -> str | None:
     if each.boxes:
         return boxes_text([])
+    if each.lesions is not None:
+        return VolumeLesions(kind=each.lesions, lesions=()).text
     return "0" if each.reading.form == "key_objects" else None
 
 

@@ -19,6 +19,7 @@ from holdout.image_grid import Floats, ImageGrid
 from holdout.image_reading import ImageDefect
 from holdout.outlines import Kind, Outline, box_of
 from holdout.reference_forms import SOP_CLASSES, ReportForm
+from holdout.volume_lesions import VolumeLesions, checked_lesion
 
 _MEASUREMENT_GROUP = "DCM:125007"
 _FINDING = "DCM:121071"
@@ -42,11 +43,7 @@ def reported(dataset: Any, grid: ImageGrid, form: ReportForm) -> tuple[Box, ...]
     Raises:
         ImageDefect: it is no report, or says several things, in another unit, or what is not declared.
     """
-    if str(dataset.get("SOPClassUID")) not in SOP_CLASSES["report"]:
-        raise ImageDefect("not a structured report")
-    groups = [
-        group for group in _groups(dataset) if _concerns(group, grid) and _is_finding(group, form.finding)
-    ]
+    groups = _asked_groups(dataset, grid, form)
     if form.measurement is not None:
         return _number(groups, form)
     if form.evaluation is not None:
@@ -55,6 +52,53 @@ def reported(dataset: Any, grid: ImageGrid, form: ReportForm) -> tuple[Box, ...]
         raise ImageDefect("findings are boxes in one image, but the case has several; lock with --unit image")
     boxes = [box for group in groups for box in _finding(group, grid, whole=group is not dataset)]
     return tuple(boxes) or None
+
+
+def reported_places(dataset: Any, grid: ImageGrid, form: ReportForm) -> VolumeLesions | None:
+    """Findings of a report as places in the patient: the middle of all regions of a group; None when it has none.
+
+    Raises:
+        ImageDefect: it is no report, or says places that cannot be taken to the patient.
+    """
+    found = []
+    for group in _asked_groups(dataset, grid, form):
+        regions = [_in_patient(item, group, grid) for item in _region_items(group)]
+        known = [points for points in regions if points is not None]
+        # A report without groups is one in itself, whose regions are a finding each.
+        for points in known if group is dataset else [np.vstack(known)] if known else []:
+            middle = (points.min(axis=0) + points.max(axis=0)) / 2
+            found.append(checked_lesion([round(float(each), 3) for each in middle], "points"))
+    return VolumeLesions(kind="points", lesions=tuple(found)) if found else None
+
+
+def _asked_groups(dataset: Any, grid: ImageGrid, form: ReportForm) -> list[Any]:
+    if str(dataset.get("SOPClassUID")) not in SOP_CLASSES["report"]:
+        raise ImageDefect("not a structured report")
+    return [
+        group for group in _groups(dataset) if _concerns(group, grid) and _is_finding(group, form.finding)
+    ]
+
+
+def _in_patient(item: Any, group: Any, grid: ImageGrid) -> Floats | None:
+    """Points of a region in LPS millimetres, shape (n, 3); None when they lie on an image of another case."""
+    if item.ValueType == "SCOORD3D":
+        known = str(item.get("ReferencedFrameOfReferenceUID") or "")
+        if not grid.placed or (known and known != grid.frame_of_reference):
+            raise ImageDefect("has regions in another Frame of Reference than its images")
+        return _numbers(item, 3)
+    image = _image_of(item, group)
+    index = grid.slice_of(image)
+    if index is None:
+        return None
+    if grid.positions is None or grid.spacing is None:
+        raise ImageDefect("its images have no place in the patient, so that a region has none either")
+    across, down = (_outline(item, _numbers(item, 2)).corners - 0.5).T
+    places: Floats = (
+        np.asarray(grid.positions[index])
+        + across[:, None] * grid.spacing[1] * grid.axes[0]
+        + down[:, None] * grid.spacing[0] * grid.axes[1]
+    )
+    return places
 
 
 def _children(item: Any, depth: int = 0) -> Iterator[Any]:
@@ -158,16 +202,21 @@ def _finding(group: Any, grid: ImageGrid, *, whole: bool) -> tuple[Box, ...]:
 
 
 def _regions(group: Any, grid: ImageGrid) -> Iterator[Outline]:
-    """Outlines of a group on the image: its own, or else those that its numbers were taken from."""
-    own = [item for item in _children(group) if _is_region(item)]
-    for item in own or [item for item in _everything(group) if _is_region(item)]:
+    """Outlines of a group on the image."""
+    for item in _region_items(group):
         points = _on_plane(item, grid) if item.ValueType == "SCOORD3D" else _in_image(item, group, grid)
         if points is not None:
             yield _outline(item, points)
+
+
+def _region_items(group: Any) -> list[Any]:
+    """Regions of a group: its own, or else those that its numbers were taken from."""
     if not any(map(_is_region, _everything(group))) and any(
         _is_named(item, _REFERENCED_SEGMENT) for item in _children(group)
     ):
         raise ImageDefect("its regions are segments of another object: declare form: segmentation")
+    own = [item for item in _children(group) if _is_region(item)]
+    return own or [item for item in _everything(group) if _is_region(item)]
 
 
 def _is_region(item: Any) -> bool:
@@ -196,11 +245,15 @@ def _images(item: Any) -> set[str]:
 
 def _in_image(item: Any, group: Any, grid: ImageGrid) -> Floats | None:
     """Coordinates in the image that they were selected from; None when that is another one."""
+    return _numbers(item, 2) if grid.slice_of(_image_of(item, group)) is not None else None
+
+
+def _image_of(item: Any, group: Any) -> str:
     # Where the image stands elsewhere in the group, and is the only one there, it is meant.
     named = _images(item) or _images(group)
     if len(named) != 1:
         raise ImageDefect("has coordinates that do not say in which image they lie")
-    return _numbers(item, 2) if grid.slice_of(next(iter(named))) is not None else None
+    return next(iter(named))
 
 
 def _numbers(item: Any, dimensions: int) -> Floats:

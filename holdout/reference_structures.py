@@ -20,6 +20,7 @@ from holdout.mask_runs import Mask
 from holdout.outlines import Outline, box_of, filled, united
 from holdout.placed_mask import FoundMask
 from holdout.reference_forms import SOP_CLASSES, Roi, StructureSetForm
+from holdout.volume_lesions import VolumeLesions, checked_lesion
 
 _CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 _PLANES = 3
@@ -45,7 +46,9 @@ def structure_mask(dataset: Any, grid: ImageGrid, form: StructureSetForm) -> Fou
     if contours is None:
         return None
     if any(contour.kind not in _CLOSED for contour in contours):
-        raise ImageDefect("the region has points or open lines, which enclose nothing: declare boxes: true")
+        raise ImageDefect(
+            "the region has points or open lines, which enclose nothing: declare boxes: true, or lesions: points"
+        )
     near = grid.nearness()
     for contour in contours:
         if np.ptp(contour.points @ grid.axes[2]) > near:
@@ -85,6 +88,19 @@ def structure_points(dataset: Any, grid: ImageGrid, form: StructureSetForm) -> t
             )
             boxes.append(box_of(outline, grid.rows, grid.columns))
     return tuple(box for box in boxes if box is not None)
+
+
+def structure_places(dataset: Any, grid: ImageGrid, form: StructureSetForm) -> VolumeLesions | None:
+    """The points of a region as places in the patient; None when it is none of points alone.
+
+    Raises:
+        ImageDefect: it is no structure set, or its images have no place.
+    """
+    contours = _contours(dataset, grid, form.roi)
+    if not contours or any(contour.kind != "POINT" for contour in contours):
+        return None
+    points = (checked_lesion(contour.points[0].tolist(), "points") for contour in contours)
+    return VolumeLesions(kind="points", lesions=tuple(points))
 
 
 def _contours(dataset: Any, grid: ImageGrid, roi: Roi) -> list[_Contour] | None:

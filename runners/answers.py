@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from runners.failures import CaseFailed, FailureCode, RefusalCode
 
@@ -43,17 +43,33 @@ class MaskForm:
     resample: bool = False
 
 
+FindingsKind = Literal["boxes_in_image", "points_in_volume", "boxes_in_volume"]
+PLACES: Mapping[FindingsKind, tuple[str, int]] = {
+    "boxes_in_image": ("boxes", 4),
+    "points_in_volume": ("points", 3),
+    "boxes_in_volume": ("boxes", 6),
+}
+"""By form of the findings: the key that holds their places, and the numbers of each."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FindingsForm:
     """At most ``most`` findings as ``{"boxes": [...], "scores": [...]}``, each score from ``minimum`` to ``maximum``.
 
-    ``boxes`` has four numbers for each score: left, top, right and bottom, in pixels from the left upper corner of the
-    image (a box of the first pixel alone is 0, 0, 1, 1).
+    ``boxes`` in an image has four numbers for each score: left, top, right and bottom, in pixels from the left upper
+    corner of the image (a box of the first pixel alone is 0, 0, 1, 1). In a volume it has six, x y z of the lowest
+    corner and of the highest, and ``points`` in its place has three, in the patient's coordinates (LPS, millimetres).
     """
 
     most: int
     minimum: float
     maximum: float
+    form: FindingsKind = "boxes_in_image"
+
+    @property
+    def in_volume(self) -> bool:
+        """Whether findings lie in the patient's coordinates."""
+        return self.form != "boxes_in_image"
 
 
 Form = NumberRange | MaskForm | FindingsForm
@@ -64,8 +80,8 @@ Value = float | tuple[float, ...]
 class Answer:
     """A well-formed reply: values by name, or the refusal in their place.
 
-    A mask is one list of whole numbers: how many sides, the sides, the runs. Findings are one list of numbers: left,
-    top, right, bottom and score of each.
+    A mask is one list of whole numbers: how many sides, the sides, the runs. Findings are one list of numbers:
+    place and score of each.
     """
 
     values: dict[str, Value] | None
@@ -78,10 +94,10 @@ def answer_ranges(task: Mapping[str, Any]) -> dict[str, Form]:
     ``{"output": {"score": {"minimum": 0, "maximum": 1}}}`` asks for one number ``score``. With ``"whole": true``
     a number must have no fraction: a grade between two grades is no answer. ``{"mask": {"runs": 8192}}``
     (and ``"on_mismatch": "resample"``) asks for a mask, ``{"findings": {"most": 100, "minimum": 0, "maximum": 1}}``
-    for findings.
+    (and a ``form`` where it is not boxes in an image) for findings.
 
     Raises:
-        ValueError: there is no output, or a range is not two ordered numbers.
+        ValueError: there is no output, a range is not two ordered numbers, or findings have an unknown form.
     """
     output = task.get("output")
     if not isinstance(output, Mapping) or not output:
@@ -93,10 +109,14 @@ def answer_ranges(task: Mapping[str, Any]) -> dict[str, Form]:
             ranges[str(name)] = MaskForm(runs=int(bounds["runs"]), resample=resample)
             continue
         if "most" in bounds:
+            form = bounds.get("form", "boxes_in_image")
+            if form not in get_args(FindingsKind):
+                raise ValueError(f"output {name}: form must be one of {', '.join(get_args(FindingsKind))}")
             ranges[str(name)] = FindingsForm(
                 most=int(bounds["most"]),
                 minimum=float(bounds["minimum"]),
                 maximum=float(bounds["maximum"]),
+                form=form,
             )
             continue
         minimum, maximum = float(bounds["minimum"]), float(bounds["maximum"])
@@ -213,27 +233,31 @@ def checked_mask(answer: object, form: MaskForm) -> tuple[int, ...]:
 
 
 def checked_findings(answer: object, form: FindingsForm) -> tuple[float, ...]:
-    """Check a list of findings: boxes with something inside, and scores within their range.
+    """Check a list of findings: points, or boxes with something inside, and scores within their range.
 
     Raises:
-        CaseFailed: GARBAGE, or OUT_OF_RANGE where there are too many, or a box or score cannot be.
+        CaseFailed: GARBAGE, or OUT_OF_RANGE where there are too many, or a place or score cannot be.
     """
-    if not isinstance(answer, dict) or answer.keys() != {"boxes", "scores"}:
-        raise CaseFailed(FailureCode.GARBAGE, "findings are not an object of boxes and scores")
-    boxes, scores = answer["boxes"], answer["scores"]
-    for listed in (boxes, scores):
+    key, numbers = PLACES[form.form]
+    if not isinstance(answer, dict) or answer.keys() != {key, "scores"}:
+        raise CaseFailed(FailureCode.GARBAGE, f"findings are not an object of {key} and scores")
+    places, scores = answer[key], answer["scores"]
+    for listed in (places, scores):
         if not isinstance(listed, list) or not all(type(each) in (int, float) for each in listed):
-            raise CaseFailed(FailureCode.GARBAGE, "boxes and scores are not lists of numbers")
-    if len(boxes) != 4 * len(scores):
-        raise CaseFailed(FailureCode.GARBAGE, "there are not four numbers of boxes to each score")
-    if len(scores) > form.most or not all(0 <= each <= _SIDE for each in boxes):
-        raise CaseFailed(FailureCode.OUT_OF_RANGE, "there are too many findings, or a corner is in no image")
+            raise CaseFailed(FailureCode.GARBAGE, f"{key} and scores are not lists of numbers")
+    if len(places) != numbers * len(scores):
+        raise CaseFailed(FailureCode.GARBAGE, f"there are not {numbers} numbers of {key} to each score")
+    lowest = -_SIDE if form.in_volume else 0
+    if len(scores) > form.most or not all(lowest <= each <= _SIDE for each in places):
+        raise CaseFailed(FailureCode.OUT_OF_RANGE, "there are too many findings, or a place is in no image")
     found: list[float] = []
+    half = 0 if key == "points" else numbers // 2
     for index, score in enumerate(scores):
-        left, top, right, bottom = boxes[4 * index : 4 * index + 4]
-        if not (left < right and top < bottom and form.minimum <= score <= form.maximum):
+        place = places[numbers * index : numbers * (index + 1)]
+        inside = all(low < high for low, high in zip(place[:half], place[numbers - half :], strict=True))
+        if not (inside and form.minimum <= score <= form.maximum):
             raise CaseFailed(FailureCode.OUT_OF_RANGE, "a box has no inside, or a score is outside its range")
-        found += (float(left), float(top), float(right), float(bottom), float(score))
+        found += (*map(float, place), float(score))
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from runners.answers import FindingsForm
 from runners.contracts.staged_case import StagedCase
 from runners.failures import CaseFailed, FailureCode
 
@@ -24,14 +25,18 @@ def is_annotation(value: object) -> bool:
     return isinstance(value, dict) and value.get("type") in (BOXES, POINTS)
 
 
-def findings_of(value: dict[str, Any], staged: StagedCase) -> dict[str, list[float]]:
-    """The findings as boxes in pixels from the left upper corner of the image, and their scores.
+def findings_of(value: dict[str, Any], staged: StagedCase, form: FindingsForm) -> dict[str, list[float]]:
+    """The findings in the agreed form, and their scores.
 
-    A point is the box of one pixel about it. Corners beyond the left or upper edge are moved to it.
+    Points in a volume stay as they are. As boxes in an image they are in pixels from its left upper corner: a point is
+    the box of one pixel about it, and corners beyond the left or upper edge are moved to it.
 
     Raises:
-        CaseFailed: GARBAGE, it is not of the form; STAGING_FAILED, the case is not one plane with a known grid.
+        CaseFailed: GARBAGE, it is not of the form, or of a type that has no such places; STAGING_FAILED, the case is
+            not one plane with a known grid.
     """
+    if form.in_volume and (form.form, value["type"]) != ("points_in_volume", POINTS):
+        raise CaseFailed(FailureCode.GARBAGE, "an annotation of this type has no places of the agreed form")
     key, places = ("boxes", "corners") if value["type"] == BOXES else ("points", "point")
     listed = value.get(key)
     if not isinstance(listed, list) or len(listed) > _MOST:
@@ -50,6 +55,8 @@ def findings_of(value: dict[str, Any], staged: StagedCase) -> dict[str, list[flo
             raise CaseFailed(FailureCode.GARBAGE, "a finding of an annotation has no probability")
         corners += [tuple(map(float, point)) for point in points]
         scores.append(float(found["probability"]))
+    if form.in_volume:
+        return {"points": [axis for corner in corners for axis in corner], "scores": scores}
     reader, grid = staged.placed()
     pixels = reader.pixels(grid, corners)
     boxes: list[float] = []

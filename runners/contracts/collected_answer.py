@@ -37,8 +37,9 @@ def collected_answer(
 
 def _converted(staged: StagedCase, ranges: Mapping[str, Form], value: Any) -> Any:
     """Findings in the platform's own form, as the agreed object; anything else as it is."""
-    if len(ranges) == 1 and isinstance(next(iter(ranges.values())), FindingsForm) and is_annotation(value):
-        return {next(iter(ranges)): findings_of(value, staged)}
+    form = next(iter(ranges.values()))
+    if len(ranges) == 1 and isinstance(form, FindingsForm) and is_annotation(value):
+        return {next(iter(ranges)): findings_of(value, staged, form)}
     return value
 
 

@@ -1,7 +1,7 @@
 """What is kept of a staged case until its answer is read: where the elements of its images lie.
 
-A mask in a file, or a finding in millimetres, means nothing without the grid of the images that it is about. The grid
-is read before the case's files are moved to where the container sees them; contracts do not look into it.
+A mask in a file, or a finding in millimetres that is meant in pixels, means nothing without the grid of the images. The
+grid is read before the case's files are moved to where the container sees them; contracts do not look into it.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def staged_case(
     """Keep what reading the answer to ``case`` will need; its files must still lie in its folder."""
     forms = ranges.values()
     masks = location.is_mask and any(isinstance(form, MaskForm) for form in forms)
-    findings = any(isinstance(form, FindingsForm) for form in forms)
+    # Findings in a volume are in the patient's coordinates already.
+    findings = any(isinstance(form, FindingsForm) and not form.in_volume for form in forms)
     if reader is None or not (masks or findings):
         return StagedCase(case=case.case)
     try:

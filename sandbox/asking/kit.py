@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from holdout.case_reader import CaseReader
+from runners.answers import FindingsKind
 from runners.engine import connect
 from runners.errors import AdmissionRefused, ContractRefused
 from runners.example_vendors import EXAMPLES
@@ -44,6 +45,12 @@ TASKS: Mapping[str, Mapping[str, float]] = {
     "detection": {},
 }
 """The answer that a kit's model begins with; class names are to be replaced by the protocol's. Empty: its own model."""
+
+FORMS: Mapping[FindingsKind, str] = {
+    "boxes_in_image": "model_detection.py",
+    "points_in_volume": "model_points_in_volume.py",
+}
+"""The model of a detection's kit, by form of its findings."""
 
 _ANSWER = 'ANSWER = {"score": 0.5}'
 OPTIONS: Mapping[str, tuple[str, ...]] = {
@@ -92,12 +99,18 @@ def options(folder: Path, contract: str) -> tuple[str, ...]:
     return tuple(str(folder / item) if (folder / item).is_file() else item for item in OPTIONS[contract])
 
 
-def new(destination: Path, *, task: str, contract: str) -> tuple[str, ...]:
+def new(destination: Path, *, task: str, contract: str, form: str = "boxes_in_image") -> tuple[str, ...]:
     """Write a container that runs, with its test, into a new folder; returns the names of its files.
+
+    ``form`` is that of a detection's findings.
 
     Raises:
         UsageError: there is no such kit, or the folder exists.
     """
+    if form not in FORMS or (form != "boxes_in_image" and task != "detection"):
+        raise UsageError(
+            f"There is no kit for the form {form!r} of a {task}. A detection has {', '.join(FORMS)}."
+        )
     if task not in TASKS:
         raise UsageError(f"There is no kit for the task {task!r}. Known: {', '.join(sorted(TASKS))}.")
     if contract not in contracts():
@@ -107,11 +120,13 @@ def new(destination: Path, *, task: str, contract: str) -> tuple[str, ...]:
     building = destination.with_name(f".{destination.name}.{secrets.token_hex(4)}.partial")
     try:
         shutil.copytree(KIT / contract, building, ignore=shutil.ignore_patterns("__pycache__"))
-        own = not TASKS[task]
-        model = (KIT / (f"model_{task}.py" if own else "model.py")).read_text(encoding="utf-8")
+        own, volume = not TASKS[task], form == "points_in_volume"
+        model_file = FORMS["points_in_volume"] if volume else f"model_{task}.py" if own else "model.py"
+        model = (KIT / model_file).read_text(encoding="utf-8")
         answer = f"ANSWER = {json.dumps(dict(TASKS[task]))}"
         (building / "model.py").write_text(model.replace(_ANSWER, answer), encoding="utf-8")
-        shutil.copyfile(KIT / ("sample_image.py" if own else "sample.py"), building / "sample.py")
+        sample = "sample_volume.py" if volume else "sample_image.py" if own else "sample.py"
+        shutil.copyfile(KIT / sample, building / "sample.py")
         if own:
             docker = building / "Dockerfile"
             docker.write_text(

@@ -21,9 +21,6 @@ from sandbox.plan.output_schema import FINDINGS, MASK, Number
 from sandbox.plan.task_section import Output
 from sandbox.tables import read_answers, write_table
 
-PARTS_OF_A_PIXEL = 8
-"""Corners of findings are kept to this part of a pixel."""
-
 SCHEMA = pa.schema(
     [
         pa.field("case_id", pa.string(), nullable=False),
@@ -93,9 +90,10 @@ def typed_answer(answer: Mapping[str, Value], output: Output) -> tuple[int, ...]
         raise PredictionError("A number reached the predictions in the place of a list; this is a defect.")
     if output.findings is None:
         return tuple(map(int, listed))
-    score = output.findings.score
+    findings = output.findings
+    score, parts, each = findings.score, findings.parts, findings.numbers_each
     return tuple(
-        level(value, score) if index % 5 == 4 else round(PARTS_OF_A_PIXEL * value)
+        level(value, score) if index % each == each - 1 else round(parts * value)
         for index, value in enumerate(listed)
     )
 

@@ -39,16 +39,20 @@ def new(
         str, typer.Option(help=f"What is asked about a case: {', '.join(kit.TASKS)}.")
     ] = "binary",
     contract: Annotated[str, typer.Option(help=f"One of {', '.join(kit.contracts())}.")] = "worker",
+    form: Annotated[
+        str, typer.Option(help=f"What a detection finds: {', '.join(kit.FORMS)}.")
+    ] = "boxes_in_image",
 ) -> None:
     """Write a container that runs, with its test: put your model into model.py.
 
     \b
       proctor kit new --task binary --contract worker acme
+      proctor kit new --task detection --form points_in_volume nodules
       python3 acme/test_container.py
       docker build -t acme acme && docker save -o acme.tar acme
       proctor kit check acme.tar
     """
-    files = kit.new(folder, task=task, contract=contract)
+    files = kit.new(folder, task=task, contract=contract, form=form)
     options = kit.options(folder, contract)
     console.result(
         {"folder": str(folder), "files": list(files), "options": list(options)},

@@ -1,16 +1,15 @@
-"""Answered findings matched with the lesions of their case by the protocol's hit rule; no box goes further."""
+"""Answered findings matched with the lesions of their case by the protocol's hit rule; no place goes further."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
 
-from sandbox.asking.predictions import PARTS_OF_A_PIXEL
-from sandbox.outcome.true_lesions import true_lesions
+from sandbox.outcome.true_lesions import Lesions, true_lesions
 from sandbox.plan.analysis_section import Hits
 from sandbox.plan.protocol import Protocol
 from sandbox.scoring.cases import Floats
-from sandbox.scoring.detection.hits import boxes_by_iou, centres, points_by_distance, points_in_boxes
+from sandbox.scoring.detection.hits import boxes_by_iou, centres, points_by_distance
 from sandbox.scoring.detection.matching import match
 from sandbox.scoring.detection.task import WEIGHTS
 
@@ -45,11 +44,12 @@ def match_findings(reference: pa.Table, answered: pa.Table, protocol: Protocol) 
             ratings.append(None)
             matched.append(None)
             continue
-        findings = np.array(numbers, dtype=np.float64).reshape(-1, 5)
-        scores = output.minimum + step * findings[:, 4]
-        places = findings[:, :4] / PARTS_OF_A_PIXEL
-        merits = _merits(places, truth.boxes, hits)
-        ignored = truth.leaves_open(centres(places))
+        findings = np.array(numbers, dtype=np.float64).reshape(-1, output.numbers_each)
+        scores = output.minimum + step * findings[:, -1]
+        places = findings[:, :-1] / output.parts
+        points = places if output.form == "points_in_volume" else centres(places)
+        merits = _merits(places, points, truth.lesions, hits)
+        ignored = truth.leaves_open(points)
         ratings.append(scores.tolist())
         matched.append(
             match(scores, merits, order=hits.order, repeats=hits.repeats, ignored=ignored).tolist()
@@ -61,11 +61,12 @@ def match_findings(reference: pa.Table, answered: pa.Table, protocol: Protocol) 
     return found | ({WEIGHTS: pa.array(weights, pa.list_(pa.float64()))} if hits.weights else {})
 
 
-def _merits(findings: Floats, lesions: Floats, hits: Hits) -> Floats:
+def _merits(boxes: Floats, points: Floats, lesions: Lesions, hits: Hits) -> Floats:
     if hits.rule == "iou":
         assert hits.least is not None
-        return boxes_by_iou(findings, lesions, hits.least)
-    if hits.rule == "centre":
-        return points_in_boxes(centres(findings), lesions)
+        return boxes_by_iou(boxes, lesions.boxes, hits.least)
+    if hits.rule in ("centre", "radius"):
+        # The radius rule takes spheres alone, and lies within the sphere.
+        return lesions.holding(points)
     assert hits.most_distance is not None
-    return points_by_distance(centres(findings), centres(lesions), hits.most_distance, (1.0, 1.0))
+    return points_by_distance(points, lesions.middles, hits.most_distance, (1.0,) * points.shape[1])

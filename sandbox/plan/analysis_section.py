@@ -77,16 +77,18 @@ FalsePositiveRate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 class Hits(Part):
     """When a finding hits a lesion, and what is reported.
 
-    ``iou``: boxes overlap by at least ``least``; ``centre``: the finding's centre lies in the lesion's box;
-    ``distance``: their centres are at most ``most_distance`` pixels apart. ``ignored`` names a label with regions
-    (boxes or a mask) that the reference standard leaves open: a finding whose centre lies in one, and that hits no
-    lesion, counts for nothing. ``weights`` names labels that hold some of the lesions again, with what each of these
+    ``iou``: boxes overlap by at least ``least``, a sphere standing for the cube around it; ``centre``: the finding's
+    centre lies in the lesion's box or sphere; ``distance``: their centres are at most ``most_distance`` pixels apart,
+    mm in a volume; ``radius``: in a volume, the finding's centre is no farther from the lesion's than the lesion's own
+    radius (LUNA16, Setio et al. 2017). ``ignored`` names a label with regions (of the forms that lesions have, or in an
+    image a mask) that the reference standard leaves open: a finding whose centre lies in one, and that hits no lesion,
+    counts for nothing. ``weights`` names labels that hold some of the lesions again, with what each of these
     lesions weighs in wAFROC; others weigh 1, and the weights of a case are scaled to add up to 1. ``order`` and
     ``repeats`` are those of :func:`sandbox.scoring.detection.matching.match`. ``rates`` are the false positives per
     case, and per normal case, at which sensitivity is reported.
     """
 
-    rule: Literal["iou", "centre", "distance"]
+    rule: Literal["iou", "centre", "distance", "radius"]
     least: Annotated[float, Field(gt=0, le=1)] | None = None
     most_distance: Annotated[float, Field(gt=0, le=10_000)] | None = None
     order: Literal["by_rating", "most_matches"] = "by_rating"

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from runners.answers import PLACES, FindingsKind
+
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Level = Annotated[int, Field(ge=2, le=65536)]
 ClassName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]{0,63}$")]
@@ -145,11 +147,14 @@ class MaskOutput(_Part):
 
 
 class FindingsOutput(_Part):
-    """A list of findings: boxes in the image, each with a score; ``most`` is how many there may be.
+    """A list of findings, each with a score; ``most`` is how many there may be.
 
-    Scores are kept as ``levels`` evenly spaced values, and corners to an eighth of a pixel.
+    ``form`` says what they are: boxes in the (first) image, in pixels, or points or boxes in a volume, in the patient's
+    coordinates (LPS, mm). Scores are kept as ``levels`` evenly spaced values, places to an eighth of a pixel or to a
+    sixteenth of a millimetre.
     """
 
+    form: FindingsKind = "boxes_in_image"
     most: int = Field(default=100, ge=1, le=10_000)
     minimum: Finite = 0.0
     maximum: Finite = 1.0
@@ -161,6 +166,26 @@ class FindingsOutput(_Part):
         return ()
 
     @property
+    def in_volume(self) -> bool:
+        """Whether findings lie in the patient's coordinates."""
+        return self.form != "boxes_in_image"
+
+    @property
+    def unit(self) -> str:
+        """Unit of places and distances."""
+        return "mm" if self.in_volume else "pixels"
+
+    @property
+    def parts(self) -> int:
+        """Parts of a pixel, or of a millimetre, to which places are kept."""
+        return 16 if self.in_volume else 8
+
+    @property
+    def numbers_each(self) -> int:
+        """Numbers of a finding: its place, then its score."""
+        return PLACES[self.form][1] + 1
+
+    @property
     def score(self) -> Number:
         """The score of each finding."""
         return Number(name=SCORE, minimum=self.minimum, maximum=self.maximum, levels=self.levels)
@@ -168,9 +193,10 @@ class FindingsOutput(_Part):
     @property
     def line_bytes(self) -> int:
         """Bytes that one line with such an answer may take."""
-        return 1024 + 128 * self.most
+        return 1024 + 32 * max(4, self.numbers_each - 1) * self.most
 
     @property
-    def request(self) -> dict[str, dict[str, float]]:
+    def request(self) -> dict[str, dict[str, float | str]]:
         """The part of the task that tells a container, and the reader of its answers, what is asked."""
-        return {FINDINGS: {"most": self.most, "minimum": self.minimum, "maximum": self.maximum}}
+        form = {"form": self.form} if self.in_volume else {}
+        return {FINDINGS: {"most": self.most, "minimum": self.minimum, "maximum": self.maximum, **form}}

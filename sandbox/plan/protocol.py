@@ -138,6 +138,9 @@ class Protocol(Part):
         mask = plain["output"].get("mask")
         if mask and mask["on_mismatch"] == "refuse":
             del mask["on_mismatch"]
+        findings = plain["output"].get("findings")
+        if findings and findings["form"] == "boxes_in_image":
+            del findings["form"]
         return plain if self.stress is None else {**plain, "stress": self.stress.document}
 
     def with_stress_tests(self, tests: tuple[ResolvedTest, ...], left_out: tuple[str, ...] = ()) -> Protocol:

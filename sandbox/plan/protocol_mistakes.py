@@ -146,6 +146,7 @@ def _part_mistakes(protocol: Protocol) -> Iterator[Mistake]:
         for name, rule in (("least", "iou"), ("most_distance", "distance")):
             if (getattr(hits, name) is None) == (hits.rule == rule):
                 yield ("hits", name), f"goes with the rule {rule}, which needs it."
+    yield from _findings_mistakes(protocol)
     queue = protocol.queue
     if queue is not None:
         fixed = [point.name for point in protocol.operating_points if point.threshold is not None]
@@ -158,6 +159,32 @@ def _part_mistakes(protocol: Protocol) -> Iterator[Mistake]:
                 ("queue", "arrivals_per_hour"),
                 "the reader cannot keep up: cases arrive faster than they are read.",
             )
+
+
+def _findings_mistakes(protocol: Protocol) -> Iterator[Mistake]:
+    """Say where the form of findings, the unit and the hit rule do not fit."""
+    findings, hits = protocol.output.findings, protocol.hits
+    if findings is None:
+        return
+    if findings.in_volume and protocol.task.unit == "study":
+        yield (
+            ("task", "unit"),
+            f"{findings.form} needs a case with one system of coordinates: series, or image where one image has all "
+            "slices. The series of a study need not share one.",
+        )
+    if hits is None:
+        return
+    if hits.rule == "radius" and not findings.in_volume:
+        yield (
+            ("hits", "rule"),
+            "radius is for lesions in a volume, which have one; a box in an image has none. Use centre, or ask for "
+            "points_in_volume.",
+        )
+    if hits.rule == "iou" and findings.form == "points_in_volume":
+        yield (
+            ("hits", "rule"),
+            "iou needs boxes: points overlap with nothing. Use radius, centre or distance.",
+        )
 
 
 def _operating_point_mistakes(protocol: Protocol) -> Iterator[Mistake]:

@@ -64,8 +64,9 @@ def archive(engine, tmp_path):
     return make
 
 
-def new(folder, contract, task="binary"):
-    assert main(["-q", "kit", "new", "--task", task, "--contract", contract, str(folder)]) == 0
+def new(folder, contract, task="binary", form=None):
+    given = ["--task", task, "--contract", contract, *(["--form", form] if form else [])]
+    assert main(["-q", "kit", "new", *given, str(folder)]) == 0
     return folder
 
 
@@ -101,6 +102,20 @@ def test_what_the_kit_writes_passes_its_own_test(tmp_path, contract, task):
     assert json.dumps(TASKS[task]) in (folder / "model.py").read_text() or not TASKS[task]
 
 
+@pytest.mark.parametrize("contract", contracts())
+def test_a_kit_of_points_in_a_volume_passes_its_own_test(tmp_path, contract):
+    folder = new(tmp_path / "kit-own", contract, "detection", "points_in_volume")
+    done = subprocess.run(
+        [sys.executable, folder / "test_container.py"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    assert "keeps to" in done.stdout
+    assert '"points": point' in (folder / "model.py").read_text()
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize("contract", contracts())
 def test_what_the_kit_writes_passes_the_institutions_checks(tmp_path, archive, capsys, contract):
@@ -124,17 +139,18 @@ def test_what_the_kit_writes_passes_the_institutions_checks(tmp_path, archive, c
 
 @pytest.mark.engine
 @pytest.mark.parametrize(
-    ("task", "contract", "protocol"),
+    ("task", "contract", "form", "protocol"),
     [
-        ("segmentation", "worker", "ham10000-segmentation"),
-        ("segmentation", "files", "ham10000-segmentation"),
-        ("detection", "worker", "example-detection"),
+        ("segmentation", "worker", None, "ham10000-segmentation"),
+        ("segmentation", "files", None, "ham10000-segmentation"),
+        ("detection", "worker", None, "example-detection"),
+        ("detection", "worker", "points_in_volume", "example-nodules"),
     ],
 )
 def test_kits_of_masks_and_findings_pass_the_institutions_checks(
-    tmp_path, archive, capsys, task, contract, protocol
+    tmp_path, archive, capsys, task, contract, form, protocol
 ):
-    folder = new(tmp_path / f"kit-{task}-{contract}", contract, task)
+    folder = new(tmp_path / f"kit-{task}-{contract}", contract, task, form)
     plan = PROTOCOLS / f"{protocol}.yaml"
     code, held, report = check(capsys, archive(folder), *options(folder, contract), "--protocol", plan)
     assert code == 0, report
@@ -212,6 +228,8 @@ def test_refusals_and_failures_come_with_a_sentence(tmp_path, archive, capsys):
 def test_wrong_usage_is_said(tmp_path, capsys):
     assert main(["-q", "kit", "new", "--contract", "other", str(tmp_path / "a")]) == 2
     assert main(["-q", "kit", "new", "--task", "guess", str(tmp_path / "a")]) == 2
+    assert main(["-q", "kit", "new", "--task", "detection", "--form", "lines", str(tmp_path / "a")]) == 2
+    assert main(["-q", "kit", "new", "--form", "points_in_volume", str(tmp_path / "a")]) == 2
     assert main(["-q", "kit", "new", str(tmp_path)]) == 2
     assert main(["-q", "kit", "check", str(tmp_path / "nowhere.tar")]) == 2
     assert list(tmp_path.iterdir()) == []

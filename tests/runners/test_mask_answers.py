@@ -95,3 +95,48 @@ def test_what_are_no_findings_fails_the_case(findings, code):
     with pytest.raises(CaseFailed) as failed:
         read_findings(findings)
     assert failed.value.code == code
+
+
+VOLUME = {
+    form: answer_ranges({"output": {"findings": {"most": 2, "minimum": 0, "maximum": 1, "form": form}}})
+    for form in ("points_in_volume", "boxes_in_volume")
+}
+
+
+def read_in_volume(form, findings):
+    line = json.dumps({"case": "a", "answer": {"findings": findings}}).encode()
+    return parse_answer(line, "a", VOLUME[form]).values["findings"]
+
+
+def test_findings_in_a_volume_have_places_in_the_patient():
+    assert read_in_volume("points_in_volume", {"points": [], "scores": []}) == ()
+    found = read_in_volume("points_in_volume", {"points": [-1, 2.5, -300, 4, 5, 6], "scores": [0.5, 1]})
+    assert found == (-1, 2.5, -300, 0.5, 4, 5, 6, 1)
+    found = read_in_volume("boxes_in_volume", {"boxes": [-3, -2, -1, 0, 0, 0.5], "scores": [0.25]})
+    assert found == (-3, -2, -1, 0, 0, 0.5, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("form", "findings", "code"),
+    [
+        ("points_in_volume", {"boxes": [0, 0, 1, 1], "scores": [0.5]}, FailureCode.GARBAGE),
+        ("boxes_in_volume", {"points": [0, 0, 1], "scores": [0.5]}, FailureCode.GARBAGE),
+        ("boxes_in_volume", {"boxes": [0, 0, 1, 1], "scores": [0.5]}, FailureCode.GARBAGE),
+        ("points_in_volume", {"points": [0, 0], "scores": [0.5]}, FailureCode.GARBAGE),
+        ("points_in_volume", {"points": [[0, 0, 1]], "scores": [0.5]}, FailureCode.GARBAGE),
+        ("points_in_volume", {"points": [0, 0, None], "scores": [0.5]}, FailureCode.GARBAGE),
+        ("points_in_volume", {"points": [0, 0, 1] * 3, "scores": [0.5] * 3}, FailureCode.OUT_OF_RANGE),
+        ("points_in_volume", {"points": [0, 0, -65536], "scores": [0.5]}, FailureCode.OUT_OF_RANGE),
+        ("points_in_volume", {"points": [0, 0, 1], "scores": [-0.5]}, FailureCode.OUT_OF_RANGE),
+        ("boxes_in_volume", {"boxes": [0, 0, 0, 1, 1, 0], "scores": [0.5]}, FailureCode.OUT_OF_RANGE),
+    ],
+)
+def test_what_are_no_findings_in_a_volume_fails_the_case(form, findings, code):
+    with pytest.raises(CaseFailed) as failed:
+        read_in_volume(form, findings)
+    assert failed.value.code == code
+
+
+def test_an_unknown_form_of_findings_is_no_task():
+    with pytest.raises(ValueError, match="form must be one of"):
+        answer_ranges({"output": {"findings": {"most": 2, "minimum": 0, "maximum": 1, "form": "lines"}}})

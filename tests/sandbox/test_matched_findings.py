@@ -7,7 +7,6 @@ import pyarrow as pa
 import pytest
 
 from holdout.mask_runs import TrueMask, encode
-from sandbox.asking.predictions import PARTS_OF_A_PIXEL
 from sandbox.errors import ProtocolError
 from sandbox.outcome.matched_findings import match_findings
 from sandbox.outcome.scored import scored_cases
@@ -36,7 +35,7 @@ def boxes(*each):
 
 def answered(*cases):
     """Findings of each case: (left, top, right, bottom, level of the score)."""
-    levels = [[round(n * (PARTS_OF_A_PIXEL if i < 4 else 1)) for finding in case for i, n in enumerate(finding)]
+    levels = [[round(n * (8 if i < 4 else 1)) for finding in case for i, n in enumerate(finding)]
               for case in cases]  # fmt: skip
     ids = [f"c{index}" for index in range(len(cases))]
     return pa.table(

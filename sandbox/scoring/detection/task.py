@@ -48,12 +48,14 @@ def score_detection(labelled: pa.Table, protocol: Protocol, evaluation: str) -> 
     marked = _case_marks(labelled)
     rows = pa.array(np.arange(labelled.num_rows, dtype=np.float64))
     cases, levels = task_columns(labelled.append_column(_ROW, rows), protocol, (_ROW,))
-    hits = protocol.hits
+    hits, findings = protocol.hits, protocol.output.findings
     assert hits is not None
+    assert findings is not None
     rule = {
         "iou": f"boxes overlap with an IoU of at least {hits.least}",
-        "centre": "its centre lies in the lesion's box",
-        "distance": f"their centres are at most {hits.most_distance} pixels apart",
+        "centre": f"its centre lies in the lesion's {'box or sphere' if findings.in_volume else 'box'}",
+        "distance": f"their centres are at most {hits.most_distance} {findings.unit} apart",
+        "radius": "its centre is no farther from the lesion's centre than the lesion's own radius (LUNA16)",
     }[hits.rule]
     repeats = "left out" if hits.repeats == "left_out" else "a false positive"
     parts = TaskParts(

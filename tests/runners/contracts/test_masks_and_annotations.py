@@ -102,6 +102,22 @@ def test_bounding_boxes_and_points_of_the_platform(tmp_path):
     assert read(tmp_path, "a.json", FOUND, Reader()).values == {"findings": ()}
 
 
+def test_points_of_the_platform_in_a_volume_stay_as_they_are(tmp_path):
+    points = {
+        "points": [{"point": [-3, 4, 700.5], "probability": 1}, {"point": [0, 1, 2], "probability": 0.5}]
+    }
+    (tmp_path / "a.json").write_text(annotation("Multiple points", points))
+    wanted = {"findings": FindingsForm(most=3, minimum=0, maximum=1, form="points_in_volume")}
+    # The slices need no common grid: the places are the patient's.
+    reader = Reader(CaseFailed(FailureCode.STAGING_FAILED, "two sizes"))
+    assert read(tmp_path, "a.json", wanted, reader).values["findings"] == (-3, 4, 700.5, 1, 0, 1, 2, 0.5)
+    boxes = {"findings": FindingsForm(most=3, minimum=0, maximum=1, form="boxes_in_volume")}
+    assert code(tmp_path, "a.json", boxes, reader) is FailureCode.GARBAGE
+    corners = {"boxes": [{"corners": [[1, 2, 0], [4, 2, 0], [4, 6, 0], [1, 6, 0]], "probability": 1}]}
+    (tmp_path / "a.json").write_text(annotation("Multiple 2D bounding boxes", corners))
+    assert code(tmp_path, "a.json", wanted, reader) is FailureCode.GARBAGE
+
+
 @pytest.mark.parametrize(
     "text",
     [
