@@ -124,13 +124,16 @@ def _draw(
 ) -> tuple[list[str], dict[Donor, dict[str, str]]]:
     """Draw one labelled case a patient, half of each class where there are enough, and donors for each.
 
-    A patient with cases of both classes stands for the positive ones. Without a yes or no there is one class, and the
-    truth plays no part.
+    A patient with cases of both classes stands for the positive ones. Cases with lesions and without are classes too.
+    Without a yes or no there is one class, and the truth plays no part.
     """
     assert protocol.stress is not None
     size, seed = protocol.stress.sample, str(protocol.stress.seed)
     if protocol.task.kind in SCORED_KINDS:
         truth = read_truth(reference, protocol)[REFERENCE]
+    elif protocol.output.findings is not None:
+        # Lesions are held against false positives of cases without any.
+        truth = pc.greater(read_truth(reference, protocol)[REFERENCE], 0)
     else:
         known = any_known(pa.table(read_truth(reference, protocol)), truth_columns(protocol))
         truth = pc.if_else(known, 0, pa.scalar(None, pa.int64()))

@@ -21,7 +21,8 @@ def list_(
 ) -> None:
     """List every perturbation: severities with their unit, what must come of it, and what it stands for.
 
-    The sources (papers, sections of the standard) are in --json.
+    The sources (papers, sections of the standard) are in --json, and whether each leaves every pixel `in_place`: only
+    then masks and findings are asked, as their truth stays where it is.
 
     \b
       proctor stress list --family CT

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.outcome.results import Analysis, Estimate, OperatingPointResult, Results
+from sandbox.outcome.stress_results import StressResults
 
 _LOG = logging.getLogger(__name__)
 _METRICS_A_BATCH, _FIELDS_A_BATCH = 1000, 100  # what a tracking server takes in one request
@@ -53,6 +54,7 @@ class MirrorRun:
         artifacts: files to attach; their names are what MLflow shows.
         tags: further digests and places (``ledger.index``, ``ledger.checkpoint``, ``policy`` ...).
         params: further parameters; host paths do not belong here.
+        stress: what came of its stress tests, or None.
     """
 
     results: Results
@@ -66,6 +68,7 @@ class MirrorRun:
     artifacts: Sequence[Path] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
+    stress: StressResults | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,30 @@ def metrics_of(results: Results) -> tuple[dict[str, float], dict[str, str]]:
     for name, count in counts.items():
         values[f"flow/{name}"] = float(count)
     return values, labels
+
+
+def stress_metrics(stress: StressResults) -> Iterator[tuple[str, float, int]]:
+    """Name, value and step of what came of stress tests: the step of a curve is the severity.
+
+    ``stress/dr_gamma/auroc_change``, with ``.low`` and ``.high``; ``stress/dr_gamma/breaks_at`` is a severity, where it
+    breaks at one; ``stress/verdicts/outside`` counts tests.
+    """
+    for item in stress.verdicts:
+        yield f"stress/verdicts/{item.verdict}", float(item.tests), 0
+    for test in stress.tests:
+        if test.breaks_at is not None:
+            yield f"stress/{test.name}/breaks_at", float(test.breaks_at), 0
+        for cell in test.cells:
+            for estimate in cell.estimates:
+                words = (
+                    test.name,
+                    estimate.metric,
+                    *(() if estimate.subject is None else (estimate.subject,)),
+                )
+                name = "/".join(("stress", *(slug(word) for word in words)))[:_MAX_KEY]
+                for suffix, value in (("", estimate.value), (".low", estimate.low), (".high", estimate.high)):
+                    if value is not None:
+                        yield name + suffix, value, cell.severity
 
 
 def slug(label: str) -> str:
@@ -257,6 +284,8 @@ def _log_numbers(client: Any, run_id: str, run: MirrorRun) -> None:
     values, labels = metrics_of(run.results)
     at = _milliseconds(run.finished)
     metrics = [Metric(name, value, at, 0) for name, value in values.items()]
+    if run.stress is not None:
+        metrics += [Metric(name, value, at, step) for name, value, step in stress_metrics(run.stress)]
     params = [Param(name, value) for name, value in _params(run).items()]
     for start in range(0, len(params), _FIELDS_A_BATCH):
         client.log_batch(run_id, params=params[start : start + _FIELDS_A_BATCH])

@@ -43,7 +43,8 @@ def publish(workspace: Workspace, item: Evaluation) -> str | None:
         story = {each.kind: each for each in story_of(ledger, item)}
         head = ledger.checkpoint_at(story["evaluation-finished"].index + 1)
     started = story["evaluation-started"]
-    holdout = read_artefact(item, "holdout.json")
+    holdout, stressed = read_artefact(item, "holdout.json"), stress_of(item)
+    files = ("report.html", "results.json", "posture.json", *(("stress.json",) if stressed else ()))
     outcome = mirror(
         MirrorRun(
             results=from_json((item.folder / "results.json").read_bytes()),
@@ -54,7 +55,8 @@ def publish(workspace: Workspace, item: Evaluation) -> str | None:
             holdout={name: holdout[name] for name in _MIRRORED},
             started=started.time,
             finished=story["evaluation-finished"].time,
-            artifacts=tuple(item.folder / name for name in ("report.html", "results.json", "posture.json")),
+            artifacts=tuple(item.folder / name for name in files),
+            stress=stressed,
             tags={
                 "ledger.index": str(story["evaluation-finished"].index),
                 "ledger.checkpoint": digest_bytes(head),

@@ -2,8 +2,9 @@
 
 Nothing here is shared with the code that made the numbers: changes of rates are recomputed from the paired calls,
 their limits by Tango 1998 (Stat Med 17:891) through bisection, shares from their counts, counts against their totals,
-verdicts of masks against their intervals and margins, and verdicts of the tests against those of their severities and
-what is shown after adjustment. Not what rests on single answers: AUROC, shifts of the score, means of masks, groups.
+verdicts of masks and findings against their intervals and margins, and verdicts of the tests against those of their
+severities and what is shown after adjustment. What rests on single answers is not: AUROC, wAFROC, shifts of the score,
+means of masks, groups.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sandbox.outcome.stress_results import VERDICTS, PairedCalls, StressCell, St
 _BROKEN = ("outside", "answered_nonsense")
 _TOLERANCE = 1e-7
 _CLEAN = "clean"
-_OF_MASKS = ("dice", "nsd")
+_OF_MARKS = ("dice", "nsd", "wafroc", "froc_sensitivity")
 MAX_CASES = 1_000_000
 
 
@@ -97,7 +98,7 @@ def _section(results: StressResults, protocol: Mapping[str, Any]) -> Iterator[st
     if left - {"repeat_other_batch"}:
         yield "stress: a registered perturbation has no result"
     margins = section["margins"]
-    for name in ("auroc", "sensitivity", "specificity", *_OF_MASKS):
+    for name in ("auroc", "sensitivity", "specificity", *_OF_MARKS):
         if getattr(results.margins, name) != margins.get(name):
             yield f"stress: the margin of {name} is not the registered one"
     if tuple(section.get("left_out", ())) and not any(
@@ -123,18 +124,19 @@ def _cell(cell: StressCell, test: StressTestResult, results: StressResults, wher
             yield f"{where}: the failure rate is not that of its counts"
         if found.successes is not None and not equal(found.value, found.successes / found.n):
             yield f"{where}: {found.metric} is not that of its counts"
-    yield from _masks(cell, test, results, where)
+    yield from _marks(cell, test, results, where)
     if cell.verdict == "equal" and cell.different and test.readout == "paired difference":
         yield f"{where}: answers differ, yet it is called equal"
     if test.expectation == "must refuse" and cell.answered and cell.verdict != "answered_nonsense":
         yield f"{where}: cases were answered that had to be refused, and the verdict does not say so"
 
 
-def _masks(cell: StressCell, test: StressTestResult, results: StressResults, where: str) -> Iterator[str]:
-    """Hold the verdict on masks against the intervals of their changes and the declared margins."""
+def _marks(cell: StressCell, test: StressTestResult, results: StressResults, where: str) -> Iterator[str]:
+    """Hold the verdict on masks or findings against the intervals of their changes and the declared margins."""
+    shown = {(loss.metric, loss.subject) for loss in cell.losses if loss.shown}
     judged = [
-        (each, margin, next((loss.shown for loss in cell.losses if loss.metric == each.metric), False))
-        for name in _OF_MASKS
+        (each, margin, (each.metric, each.subject) in shown)
+        for name in _OF_MARKS
         for each in cell.estimates
         if each.metric == f"{name}_change" and (margin := getattr(results.margins, name)) is not None
     ]
@@ -145,11 +147,11 @@ def _masks(cell: StressCell, test: StressTestResult, results: StressResults, whe
         or not cell.different
     ):
         return
-    broken = any(each.high is not None and each.high < -margin and shown for each, margin, shown in judged)
+    broken = any(each.high is not None and each.high < -margin and sure for each, margin, sure in judged)
     kept = all(each.low is not None and each.low > -margin for each, margin, _ in judged)
     told = "outside" if broken else "within" if kept else "cannot_tell"
     if cell.verdict != told:
-        yield f"{where}: the verdict is not that of the intervals of its masks"
+        yield f"{where}: the verdict is not that of the intervals of its changes"
 
 
 def _rate(calls: PairedCalls, cell: StressCell, where: str) -> Iterator[str]:

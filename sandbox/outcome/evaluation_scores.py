@@ -61,7 +61,8 @@ def score_evaluation(
     if protocol.stress is not None:
         asked = read_answers(folder / "stress.parquet", protocol)
         marked = protocol.task.kind in MARKED_KINDS
-        found = score_stress(with_digests(table, answered) if marked else table, asked, protocol, evaluation)
+        clean = with_digests(table, answered, protocol) if marked else table
+        found = score_stress(clean, asked, protocol, evaluation)
         write_durable(folder / "stress.json", stress_results.to_json(found))
         named["stress"] = "stress.json"
     digests = {name: digest_bytes((folder / file).read_bytes()) for name, file in named.items()}

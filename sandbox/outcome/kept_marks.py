@@ -12,6 +12,7 @@ import pyarrow as pa
 from sandbox.asking.asks import Ask, Kept
 from sandbox.canonical import digest_bytes
 from sandbox.outcome.compared_masks import compare_masks
+from sandbox.outcome.matched_findings import match_findings
 from sandbox.plan.protocol import Protocol
 from sandbox.stress.asking import CLEAN_COPY
 from sandbox.stress.registry import registry
@@ -22,24 +23,37 @@ DIGEST = "answer:digest"
 
 def kept_fields(protocol: Protocol) -> tuple[pa.Field, ...]:
     """Columns of what is kept of an answer, null where there is none."""
+    if protocol.output.findings is not None:
+        return (
+            pa.field(DIGEST, pa.string()),
+            pa.field("answer:ratings", pa.list_(pa.float64())),
+            pa.field("answer:matched", pa.list_(pa.int64())),
+        )
     return (
         pa.field(DIGEST, pa.string()),
         *(pa.field(name, pa.float64()) for name in protocol.answer_columns),
     )
 
 
-def answer_digest(levels: list[int]) -> str:
-    """Digest of a typed answer. A mask has one list of run lengths only, so it is that of the decoded mask."""
-    return digest_bytes(np.asarray(levels, dtype="<i4").tobytes())
+def answer_digest(levels: list[int], protocol: Protocol) -> str:
+    """Digest of a typed answer.
+
+    A mask has one list of run lengths only, so it is that of the decoded mask; of findings the order says nothing.
+    """
+    numbers = np.asarray(levels, dtype="<i4")
+    if protocol.output.findings is not None:
+        findings = numbers.reshape(-1, 5)
+        numbers = findings[np.lexsort(findings.T)]
+    return digest_bytes(numbers.tobytes())
 
 
-def with_digests(table: pa.Table, answered: pa.Table) -> pa.Table:
+def with_digests(table: pa.Table, answered: pa.Table, protocol: Protocol) -> pa.Table:
     """Scored cases with the digests of their answers (``answered``: predictions, one row for each of the cases)."""
     row = {case_id: index for index, case_id in enumerate(answered["case_id"].to_pylist())}
     digests = []
     for case_id, failure in zip(table["case_id"].to_pylist(), table["failure"].to_pylist(), strict=True):
         levels = None if failure is not None else answered["levels"][row[case_id]].as_py()
-        digests.append(None if levels is None else answer_digest(levels))
+        digests.append(None if levels is None else answer_digest(levels, protocol))
     return table.append_column(DIGEST, pa.array(digests, pa.string()))
 
 
@@ -64,7 +78,7 @@ class MarkKeeper:
         Raises:
             ProtocolError: the label of the reference standard is not what the protocol says.
         """
-        values: dict[str, object] = {DIGEST: answer_digest(levels)}
+        values: dict[str, object] = {DIGEST: answer_digest(levels, self._protocol)}
         perturbation = registry().get(ask.perturbation or "", CLEAN_COPY)
         if perturbation.expectation == "must refuse":
             return Kept(values=values)
@@ -72,6 +86,11 @@ class MarkKeeper:
             {"levels": pa.array([levels], pa.list_(pa.int32())), "failure": pa.nulls(1, pa.string())}
         )
         truth = self._reference.slice(self._row[ask.case_id], 1)
+        if self._protocol.output.findings is not None:
+            found = match_findings(truth, answered, self._protocol)
+            return Kept(
+                values=values | {name: found[name][0].as_py() for name in self._protocol.answer_columns}
+            )
         compared = compare_masks(truth[self._protocol.subject], answered, self._protocol)
         failure = compared.failure[0].as_py()
         if failure is not None:

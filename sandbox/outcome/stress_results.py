@@ -79,7 +79,7 @@ class StressCell:
         answered: of them with an answer; ``failures`` lists the others by code.
         different: answered cases whose answer is not the clean one; cases that only once had an answer count too.
         largest_difference: largest absolute difference of two answers to a case, in units of the score; of masks, of
-            their Dice.
+            their Dice; of findings, of the rating of a lesion or of the highest false positive, by the range.
         calls: paired calls at each threshold, by class.
         estimates: what was estimated; ``operating_point`` of rates stands in ``subject``.
         verdict: by the expectation; ``reason`` says why.
@@ -195,6 +195,8 @@ class StressMarginsUsed:
     score: float | None
     dice: float | None = None
     nsd: float | None = None
+    wafroc: float | None = None
+    froc_sensitivity: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,7 +213,8 @@ class StressResults:
 
     Attributes:
         patients, positives, negatives: the sample, one case a patient; ``wanted`` is what the protocol declared.
-        clean: AUROC and rates of the clean answers of the sample; of masks the mean Dice and normalised surface Dice.
+        clean: AUROC and rates of the clean answers of the sample; of masks the mean Dice and normalised surface Dice;
+            of findings the figures that are judged.
         tests: in the protocol's order, the clean case again first.
         ranked: names of the tests, what breaks first at the head.
         verdicts: counts in the order of ``VERDICTS``.

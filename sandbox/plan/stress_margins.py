@@ -16,7 +16,9 @@ class StressMargins(BaseModel):
     """How much may be lost; what is not given, and has no default for the kind of task, is not judged.
 
     Of a score: ``auroc``, ``sensitivity``, ``specificity``, and how far the ``score`` may move, a share of its range
-    (of other numbers, how far the answer may). Of a mask: the mean ``dice``, and ``nsd`` where it is given.
+    (of other numbers, how far the answer may). Of a mask: the mean ``dice``, and ``nsd`` where it is given. Of a list
+    of findings: the ``wafroc`` area, or ``froc_sensitivity`` at each declared rate of false positives, or both, and how
+    far a ``score`` may move.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -27,6 +29,8 @@ class StressMargins(BaseModel):
     score: _Margin | None = None
     dice: _Margin | None = None
     nsd: _Margin | None = None
+    wafroc: _Margin | None = None
+    froc_sensitivity: _Margin | None = None
 
     @model_serializer
     def _document(self) -> dict[str, Any]:
@@ -40,13 +44,23 @@ class StressMargins(BaseModel):
 
 
 _OF_NUMBERS: Final = {"auroc": 0.05, "sensitivity": 0.1, "specificity": 0.1, "score": 0.1}
-_DEFAULTS: Final[Mapping[TaskKind, Mapping[str, float]]] = {"segmentation": {"dice": 0.05}}
-_MORE: Final[Mapping[TaskKind, tuple[str, ...]]] = {"segmentation": ("nsd",)}
+_DEFAULTS: Final[Mapping[TaskKind, Mapping[str, float]]] = {
+    "segmentation": {"dice": 0.05},
+    "detection": {"wafroc": 0.05, "score": 0.1},
+}
+_MORE: Final[Mapping[TaskKind, tuple[str, ...]]] = {
+    "segmentation": ("nsd",),
+    "detection": ("froc_sensitivity",),
+}
 
 
 def margins_for(kind: TaskKind, given: StressMargins) -> StressMargins:
     """The margins as given, the defaults of the kind of task filled in."""
-    return StressMargins.model_validate({**_DEFAULTS.get(kind, _OF_NUMBERS), **given.named})
+    filled = {**_DEFAULTS.get(kind, _OF_NUMBERS), **given.named}
+    if given.froc_sensitivity is not None and given.wafroc is None:
+        # A hold-out of which every case has a lesion has no wAFROC area to judge.
+        filled.pop("wafroc", None)
+    return StressMargins.model_validate(filled)
 
 
 def strange_margins(kind: TaskKind, given: StressMargins) -> tuple[str, ...]:

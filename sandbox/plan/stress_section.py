@@ -28,7 +28,7 @@ MOST_ASKS = 100_000
 _Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 _COLUMN = r"[A-Za-z][A-Za-z0-9_.-]{0,63}"
 _Attribute = Annotated[str, StringConstraints(pattern=rf"^{_COLUMN}( x {_COLUMN}){{0,2}}$")]
-MARKED_KINDS: frozenset[TaskKind] = frozenset({"segmentation"})
+MARKED_KINDS: frozenset[TaskKind] = frozenset({"segmentation", "detection"})
 """Kinds whose answer marks places in the image: what moves the image would have to move its truth too."""
 
 
@@ -122,12 +122,6 @@ def find_stress_mistakes(protocol: Protocol) -> Iterator[tuple[Where, str]]:
     """Say what is impossible in the section ``stress``, as (path, message)."""
     stress, kind = protocol.stress, protocol.task.kind
     if stress is None:
-        return
-    if protocol.output.findings is not None:
-        yield (
-            ("stress",),
-            f"is not for {kind}: what moves an image would have to move its truth too; leave it out.",
-        )
         return
     for name in strange_margins(kind, stress.margins):
         yield ("stress", "margins", name), f"is no margin of {kind}; leave it out."

@@ -65,6 +65,22 @@ STRESS_METRICS: Final[Mapping[str, Metric]] = {
         definition="The same for the normalised surface Dice.",
         source="Nikolov et al. 2021",
     ),
+    "wafroc_change": Metric(
+        label="Change of the wAFROC area",
+        definition=(
+            "The area of the stressed findings minus that of the clean ones, of the same patients, both against the "
+            "truth of the clean case. A case without an answer misses its lesions, or has a false positive above all."
+        ),
+        source="Chakraborty 2017",
+    ),
+    "froc_sensitivity_change": Metric(
+        label="Change of sensitivity by false positives a case",
+        definition=(
+            "The highest sensitivity that a threshold attains at no more than the named rate of false positives a "
+            "case, under stress, minus that without it."
+        ),
+        source="Chakraborty 2017",
+    ),
     "flip_rate": Metric(
         label="Flips",
         definition="Share of cases called another class or grade under stress than without it.",

@@ -40,8 +40,7 @@ SHORTCUT_WORDS: Final[dict[StressVerdict, str]] = {
     "not_applicable": "Too few",
 }
 MOST_CURVES: Final = 6
-_CHANGES: Final = ("auroc_change", "sensitivity_change", "specificity_change", "dice_change", "nsd_change")
-_CURVES: Final = {"auroc_change": "AUROC", "dice_change": "mean Dice"}
+_CURVES: Final = {"auroc": "AUROC", "dice": "mean Dice", "wafroc": "the wAFROC area"}
 _MARGINS: Final = {
     "auroc": "AUROC",
     "sensitivity": "sensitivity",
@@ -49,6 +48,8 @@ _MARGINS: Final = {
     "score": "score",
     "dice": "mean Dice",
     "nsd": "mean NSD",
+    "wafroc": "wAFROC area",
+    "froc_sensitivity": "sensitivity by false positives a case",
 }
 _MODALITIES: Final = frozenset({"ct", "mr", "us", "dr", "mg", "nm", "pt"})
 _ALONE: Final = ("auroc", "difference_to_pixels", "answer_shift")
@@ -58,7 +59,10 @@ _SHORT: Final = {
     "specificity_change": "spec.",
     "dice_change": "Dice",
     "nsd_change": "NSD",
+    "wafroc_change": "wAFROC",
+    "froc_sensitivity_change": "sens.",
 }
+_CHANGES: Final = tuple(_SHORT)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,18 +183,22 @@ def curve_tests(results: StressResults) -> list[StressTestResult]:
 
 
 def drawn_change(cell: StressCell) -> Estimate | None:
-    """The cell's change of AUROC, or of mean Dice, when it has one."""
-    return next((each for each in cell.estimates if each.metric in _CURVES and each.value is not None), None)
+    """The cell's change of AUROC, of mean Dice or of the wAFROC area, when it has one."""
+    drawn = {f"{name}_change" for name in _CURVES}
+    return next((each for each in cell.estimates if each.metric in drawn and each.value is not None), None)
 
 
 def drawn_name(results: StressResults) -> str:
     """What the curves show the change of."""
-    return "mean Dice" if results.margins.dice is not None else "AUROC"
+    named = (name for name in reversed(_CURVES) if getattr(results.margins, name) is not None)
+    return _CURVES[next(named, "wafroc")]
 
 
 def drawn_margin(results: StressResults) -> float | None:
     """The margin of what the curves show."""
-    return results.margins.auroc if results.margins.dice is None else results.margins.dice
+    return next(
+        (margin for name in reversed(_CURVES) if (margin := getattr(results.margins, name)) is not None), None
+    )
 
 
 def of_classes(results: StressResults) -> bool:
@@ -201,14 +209,16 @@ def of_classes(results: StressResults) -> bool:
 def margin_words(results: StressResults) -> str:
     """The declared margins as a phrase."""
     used = results.margins
-    if used.dice is None and not of_classes(results):
+    if used.auroc is not None and not of_classes(results):
         return f"{used.score:g} of the range"
     named = {name: getattr(used, name) for name in _MARGINS}
     return ", ".join(f"{_MARGINS[name]} {value:g}" for name, value in named.items() if value is not None)
 
 
 def harm_words(results: StressResults) -> str:
-    """What the harm of a group is, as the head of a column."""
+    """What the harm of a group is, as the head of a column; empty where groups are not compared."""
+    if results.margins.wafroc is not None or results.margins.froc_sensitivity is not None:
+        return ""
     return "Dice lost" if results.margins.dice is not None else "Score moved wrong by"
 
 

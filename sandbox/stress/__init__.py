@@ -13,6 +13,8 @@ What the caller decides, because a perturbation does not know truth or run:
 
 * ``Perturbation.cases`` says ``positive`` or ``negative`` where only cases of that class are meant.
 * ``Perturbation.donor`` says that the staged files of another patient must be given, and of which class.
+* ``Perturbation.in_place`` says that every pixel stays where it was: only then a mask or a box that is true of the
+  clean case is true of the perturbed one.
 * ``Perturbation.kind == "run"`` changes no file: ``Perturbation.run`` names what to do otherwise
   (the same case again in the same container, a fresh container, another order, ...).
 * ``case`` and ``seed`` decide the random numbers: take the hold-out's case id and the protocol's seed, so that every

@@ -18,6 +18,7 @@ from runners.images import build_image, save_image
 from sandbox.commands.main import main
 from sandbox.evaluations.evaluation import evaluations
 from sandbox.institution.workspace import open_workspace
+from sandbox.outcome import stress_results
 from sandbox.outcome.results import from_json
 
 pytestmark = pytest.mark.engine
@@ -182,6 +183,59 @@ def test_boxes_against_boxes(skin, engine, tmp_path, monkeypatch):
     page = (item.folder / "report.html").read_text()
     assert "FROC: lesions found against false positives" in page
     assert "At each rate of false positives" in page
+    dossier = tmp_path / "dossier.zip"
+    assert main(["-q", "dossier", item.id, "-o", str(dossier)]) == 0
+    assert main(["-q", "verify", str(dossier), "--key", open_workspace(home).verifier_key]) == 0
+
+
+STRESS = """
+stress:
+  patients: 12
+  perturbations:
+    - {name: contrast, severities: [3]}
+    - {name: private_tags_added}
+    - {name: zero_byte}
+"""
+
+
+def test_findings_that_other_light_takes_away(skin, engine, tmp_path, monkeypatch):
+    """A container that knows the clean pixels, and finds nothing in others."""
+    home, _, truth = skin
+    monkeypatch.setenv("PROCTOR_HOME", str(home))
+    protocol = tmp_path / "stressed.yaml"
+    protocol.write_text(PROTOCOL.replace("name: lesions", "name: stressed") + STRESS)
+    answers = {
+        pixels: {"findings": {"boxes": [side for box in boxes for side in box], "scores": [0.9] * len(boxes)}}
+        for pixels, boxes in truth.items()
+    }
+    script = (VENDORS / "oracle_numbers.py").read_bytes()
+    blind = script.replace(
+        b'{"refused": "out_of_scope"} if', b'{"answer": {"findings": {"boxes": [], "scores": []}}} if'
+    )
+    assert blind != script
+    files = {
+        "Dockerfile": DOCKERFILE,
+        "oracle_numbers.py": blind,
+        "table.json": json.dumps(answers, sort_keys=True).encode(),
+    }
+    archive = save_image(engine, build_image(engine, "proctor/test-blind", files), tmp_path / "blind.tar")
+    assert main(["-q", "protocol", "register", str(protocol)]) == 0
+    assert main(["-q", "submission", "admit", str(archive), "--vendor", "blind"]) == 0
+    main(["-q", "evaluate", "--holdout", "skin", "--submission", "blind", "--protocol", str(protocol)])
+    (item,) = [each for each in evaluations(open_workspace(home)) if each.vendor == "blind"]
+    found = stress_results.from_json((item.folder / "stress.json").read_bytes())
+    assert {test.name: test.verdict for test in found.tests} == {
+        "clean": "equal",
+        "contrast": "outside",
+        "private_tags_added": "equal",
+        "zero_byte": "refused",
+    }
+    assert (found.patients, found.positives) == (12, 6)
+    (change,) = [each for each in found.test("contrast").cells[0].estimates if each.metric == "wafroc_change"]
+    # Every lesion was found, and none is: as good as chance.
+    assert change.value == pytest.approx(-0.5)
+    assert main(["-q", "report", item.id]) == 0
+    assert "1 of 3 perturbations break it" in (item.folder / "report.html").read_text()
     dossier = tmp_path / "dossier.zip"
     assert main(["-q", "dossier", item.id, "-o", str(dossier)]) == 0
     assert main(["-q", "verify", str(dossier), "--key", open_workspace(home).verifier_key]) == 0

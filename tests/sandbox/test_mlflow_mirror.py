@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from sandbox.evaluations.mlflow_mirror import MirrorRun, metrics_of, mirror, slug
+from sandbox.evaluations.mlflow_mirror import MirrorRun, metrics_of, mirror, slug, stress_metrics
 from sandbox.outcome.results import Results, to_json
+from sandbox.scoring.stress.score import score_stress
 from tests.sandbox.evidence.dossier_story import IMAGE, ROOT, scored
+from tests.sandbox.scoring import test_stress_scores as stress_world
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +196,32 @@ def test_labels_that_share_a_slug_stay_apart(results: Results) -> None:
     assert len(chosen) == 2
     assert len({labels[name] for name in chosen}) == 2
     assert set(chosen) <= set(values)
+
+
+def test_a_stressed_run_holds_a_curve_over_severities(store: Path, results: Results) -> None:
+    truth, clean, _ = stress_world.world()
+    tests = (("dr_gamma", (1, 5)), ("zero_byte", (1,)))
+    cells = {
+        ("clean", 1): list(clean),
+        ("dr_gamma", 1): list(clean),
+        ("dr_gamma", 5): list(100 - clean),
+        ("zero_byte", 1): ["refused"] * truth.size,
+    }
+    found = score_stress(
+        stress_world.scored(truth, clean), stress_world.asked(cells), stress_world.protocol(tests), "e-1"
+    )
+    change = {
+        cell.severity: next(each.value for each in cell.estimates if each.metric == "auroc_change")
+        for cell in found.test("dr_gamma").cells
+    }
+    listed = list(stress_metrics(found))
+    assert ("stress/dr_gamma/breaks_at", 5.0, 0) in listed
+    assert ("stress/verdicts/refused", 1.0, 0) in listed
+    assert {name for name, *_ in listed if "sensitivity" in name} >= {
+        "stress/dr_gamma/sensitivity_change/default"
+    }
+
+    outcome = mirror(run_of(replace(results, evaluation="e-stressed"), stress=found), store)
+    assert outcome.reason is None
+    history = client_of(store).get_metric_history(outcome.run_id, "stress/dr_gamma/auroc_change")
+    assert {each.step: each.value for each in history} == pytest.approx(change)

@@ -199,7 +199,7 @@ def test_what_needs_a_yes_or_no_is_refused_for_other_answers(written, section, w
 
 def test_what_of_a_suite_needs_a_yes_or_no_is_left_out_for_other_answers(written):
     suite = load_protocol(written("stress: {suite: radiograph, patients: 20}\n", MEASURED)).stress
-    assert {"side_marker_on_negatives", "text_on_negatives"} <= set(suite.left_out)
+    assert {"corners_swapped", "side_marker_on_negatives"} <= set(suite.left_out)
     assert {"crop", "dr_rotation"} <= {test.name for test in suite.tests}
 
 

@@ -45,7 +45,7 @@ def score_detection(labelled: pa.Table, protocol: Protocol, evaluation: str) -> 
     Raises:
         ScoringError: a stratum's column is missing or has an unfit type.
     """
-    marked = _case_marks(labelled)
+    marked = case_marks(labelled)
     rows = pa.array(np.arange(labelled.num_rows, dtype=np.float64))
     cases, levels = task_columns(labelled.append_column(_ROW, rows), protocol, (_ROW,))
     hits, findings = protocol.hits, protocol.output.findings
@@ -107,7 +107,8 @@ def _sensitivity(rate: float, per: curves.Per) -> Figure:
     return lambda marks, counts: curves.sensitivity_at(marks, counts, rate, per)
 
 
-def _case_marks(labelled: pa.Table) -> list[CaseMarks]:
+def case_marks(labelled: pa.Table) -> list[CaseMarks]:
+    """The findings of each scored case after matching, a failed one as the worst that there is."""
     names = ("reference", "answer:ratings", "answer:matched", "failure")
     columns = [labelled[name].to_pylist() for name in names]
     weighed = WEIGHTS in labelled.column_names

@@ -17,8 +17,10 @@ from sandbox.outcome.truth import REFERENCE
 from sandbox.plan.protocol import Protocol
 from sandbox.plan.stress_section import MARKED_KINDS
 from sandbox.scoring.cases import Bools, Floats, Integers
+from sandbox.scoring.detection.marks import CaseMarks
 from sandbox.scoring.failures import worst_case_scores
 from sandbox.scoring.strata import Levels, protocol_levels
+from sandbox.scoring.stress.findings import distance, marks_of
 from sandbox.scoring.stress.masks import MEASURES, worth_of
 
 Codes = npt.NDArray[np.object_]
@@ -30,10 +32,11 @@ class Sample:
 
     Attributes:
         score: NaN where the clean case has no answer; of a task with other answers than one score, the distance to
-            the clean answer, which is 0; of one with masks, their Dice.
+            the clean answer, which is 0 (also of findings); of one with masks, their Dice.
         numbers: the clean answer's numbers as shares of their ranges, shape (n, numbers), of such a task.
         worth: what each mask is worth, by measure; empty of other answers.
-        digest: of each mask, None where there is none.
+        marks: the findings of each case, where the answer is a list of them.
+        digest: of each mask or list, None where there is none.
     """
 
     reference: Bools
@@ -44,6 +47,8 @@ class Sample:
     row: dict[str, int]
     worth: Mapping[str, Floats]
     digest: Codes | None
+    truth: pa.Table
+    marks: tuple[CaseMarks, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +66,7 @@ class Put:
     donor: Integers
     worth: Mapping[str, Floats]
     altered: Bools | None
+    marks: tuple[CaseMarks, ...] = ()
 
 
 def sample_of(table: pa.Table, asked: pa.Table, protocol: Protocol) -> Sample:
@@ -68,7 +74,7 @@ def sample_of(table: pa.Table, asked: pa.Table, protocol: Protocol) -> Sample:
 
     Args:
         table: scored cases of the evaluation.
-        asked: answers to the asks (``sandbox.outcome.stress_step.SCHEMA``).
+        asked: answers to the asks (``sandbox.outcome.stress_step.schema_of``).
 
     Raises:
         ScoringError: an ask is about a case that was not scored.
@@ -81,11 +87,16 @@ def sample_of(table: pa.Table, asked: pa.Table, protocol: Protocol) -> Sample:
             "a stressed ask is about a case that was not scored; remove stress.parquet and run again"
         )
     marked = protocol.task.kind in MARKED_KINDS
-    worth = worth_of(chosen) if marked else {}
+    worth = worth_of(chosen) if protocol.output.mask is not None else {}
+    marks: tuple[CaseMarks, ...] = ()
     patient = pc.dictionary_encode(chosen["patient_key"].combine_chunks()).indices.to_numpy()
     if scored:
         reference = pc.cast(chosen[REFERENCE], pa.int8()).to_numpy().astype(bool)
         numbers, score = None, _numbers(chosen["score"])
+    elif protocol.output.findings is not None:
+        marks, numbers = marks_of(chosen, chosen), None
+        reference = np.array([case.lesions > 0 for case in marks], dtype=bool)
+        score = np.where(pc.is_valid(chosen[DIGEST]).to_numpy(), 0.0, np.nan)
     elif marked:
         reference, numbers, score = np.zeros(chosen.num_rows, dtype=bool), None, worth[MEASURES[0]]
     else:
@@ -102,6 +113,8 @@ def sample_of(table: pa.Table, asked: pa.Table, protocol: Protocol) -> Sample:
         row={case_id: index for index, case_id in enumerate(chosen["case_id"].to_pylist())},
         worth=worth,
         digest=np.array(chosen[DIGEST].to_pylist(), dtype=object) if marked else None,
+        truth=chosen,
+        marks=marks,
     )
 
 
@@ -132,6 +145,7 @@ def put_of(asked: pa.Table, sample: Sample, protocol: Protocol) -> dict[tuple[st
             donor=given.donor[order],
             worth={name: values[order] for name, values in given.worth.items()},
             altered=None if given.altered is None else given.altered[order],
+            marks=tuple(given.marks[index] for index in order) if given.marks else (),
         )
     return found
 
@@ -140,15 +154,19 @@ def _given(asked: pa.Table, rows: Integers, donors: Integers, sample: Sample, pr
     """The answers to all asks, in their own order; ``rows`` are those of their cases in the sample."""
     codes = np.array(asked["failure"].to_pylist(), dtype=object)
     if sample.digest is not None:
-        worth, digest = worth_of(asked), np.array(asked[DIGEST].to_pylist(), dtype=object)
-        both = ~np.isnan(worth[MEASURES[0]]) & ~np.isnan(sample.score[rows])
+        digest = np.array(asked[DIGEST].to_pylist(), dtype=object)
+        marks = marks_of(asked, sample.truth.take(rows)) if sample.marks else ()
+        worth = worth_of(asked) if sample.worth else {}
+        score = worth[MEASURES[0]] if sample.worth else _distances(marks, digest, rows, sample, protocol)
+        both = ~np.isnan(score) & ~np.isnan(sample.score[rows])
         return Put(
-            score=worth[MEASURES[0]],
+            score=score,
             flipped=None,
             failure=codes,
             donor=donors,
             worth=worth,
             altered=np.asarray(both & (digest != sample.digest[rows]), dtype=bool),
+            marks=marks,
         )
     answers = [_numbers(column) for column in columns(asked, protocol.output.numbers)]
     score, flipped = answers[0], None
@@ -158,6 +176,18 @@ def _given(asked: pa.Table, rows: Integers, donors: Integers, sample: Sample, pr
         score = np.where(np.isnan(clean[:, 0]), given[:, 0] * 0, np.abs(given - clean).max(axis=1))
         flipped = _flips(given, clean, protocol)
     return Put(score=score, flipped=flipped, failure=codes, donor=donors, worth={}, altered=None)
+
+
+def _distances(
+    marks: Sequence[CaseMarks], digest: Codes, rows: Integers, sample: Sample, protocol: Protocol
+) -> Floats:
+    """How far each list of findings is from the clean one; 0 where that is missing, NaN where there is no answer."""
+    found = np.full(rows.size, np.nan)
+    for index, row in enumerate(rows.tolist()):
+        if digest[index] is not None:
+            compared = not marks[index].failed and not np.isnan(sample.score[row])
+            found[index] = distance(marks[index], sample.marks[row], protocol) if compared else 0.0
+    return np.round(found, 9)
 
 
 def ranked_scores(score: Floats, reference: Bools) -> Floats:

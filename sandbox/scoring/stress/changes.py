@@ -19,6 +19,7 @@ from sandbox.scoring.cases import Bools, Floats
 from sandbox.scoring.comparison.paired import Difference, compare_aurocs, compare_rates, tango_statistic
 from sandbox.scoring.estimates import estimate, undefined
 from sandbox.scoring.ranking_components import components
+from sandbox.scoring.stress import findings
 from sandbox.scoring.stress.answers import ranked_scores
 from sandbox.scoring.stress.masks import counted_worth, mean_worth
 from sandbox.scoring.stress.pairs import Pairs, Setting
@@ -44,10 +45,14 @@ class Change:
 def changes_of(pairs: Pairs, setting: Setting) -> Iterator[Change]:
     """Changes of AUROC, of sensitivity and specificity at each threshold, and of the score.
 
-    Of other answers than one score: how far they moved; of masks: the mean of what they are worth.
+    Of other answers than one score: how far they moved; of masks: the mean of what they are worth; of findings: the
+    figures of their curves.
     """
-    if setting.marked:
+    if setting.masks:
         yield from _worths(pairs, setting)
+        return
+    if setting.figures:
+        yield from _figures(pairs, setting)
         return
     if not setting.scored:
         yield _shift(pairs, setting, "answer_shift")
@@ -129,6 +134,28 @@ def _worths(pairs: Pairs, setting: Setting) -> Iterator[Change]:
         if margin is not None and found.low is not None:
             beyond = (-margin - float(change.mean())) / _error(contribution)
         yield Change(estimate=found, beyond=beyond, contribution=contribution)
+
+
+def _figures(pairs: Pairs, setting: Setting) -> Iterator[Change]:
+    clean, stressed = pairs.marks
+    found = findings.changes(
+        clean,
+        stressed,
+        pairs.patient,
+        setting.figures,
+        evaluation=setting.evaluation,
+        level=setting.level,
+        replicates=setting.replicates,
+    )
+    for change, contribution in found:
+        margin, beyond = setting.margins.losses.get(change.metric), None
+        if margin is not None and contribution is not None and change.value is not None:
+            beyond = (-margin - change.value) / _error(contribution)
+        yield Change(
+            estimate=change,
+            beyond=beyond,
+            contribution=np.zeros(pairs.patient.size) if contribution is None else contribution,
+        )
 
 
 def _shift(pairs: Pairs, setting: Setting, metric: str) -> Change:

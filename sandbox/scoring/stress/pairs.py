@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from sandbox.plan.protocol import Protocol
-from sandbox.plan.stress_section import MARKED_KINDS
 from sandbox.scoring.cases import Bools, Floats, Integers, count_patients
+from sandbox.scoring.detection.compared import Figure
+from sandbox.scoring.detection.marks import CaseMarks
 from sandbox.scoring.estimates import Basis
 from sandbox.scoring.stress.answers import Put, Sample
+from sandbox.scoring.stress.findings import judged_figures
 from sandbox.scoring.stress.masks import MEASURES
 from sandbox.scoring.stress.verdicts import Margins
 from sandbox.stress.perturbation import Perturbation
@@ -24,7 +27,7 @@ class Setting:
     """What every cell needs: the protocol's choices, and the lowest score of each threshold that is a call.
 
     ``scored``: the task answers one score about a yes or no; of others the distance to the clean answer is judged, of
-    masks (``marked``) what they are worth.
+    ``masks`` what they are worth, and of findings the ``figures`` (metric, subject, function of counts).
     """
 
     evaluation: str
@@ -34,7 +37,8 @@ class Setting:
     thresholds: dict[str, float]
     proportion: str
     scored: bool
-    marked: bool
+    masks: bool
+    figures: tuple[tuple[str, str | None, Figure], ...]
 
 
 def setting_of(protocol: Protocol, evaluation: str) -> Setting:
@@ -44,15 +48,15 @@ def setting_of(protocol: Protocol, evaluation: str) -> Setting:
     # Distances to the clean answer are shares of the range.
     span = 1.0 if score is None else score.maximum - score.minimum
     given = stress.margins.named
-    marked = protocol.task.kind in MARKED_KINDS
+    masks, findings = protocol.output.mask is not None, protocol.output.findings is not None
     return Setting(
         evaluation=evaluation,
         level=stress.level,
         replicates=protocol.intervals.bootstrap_replicates,
         margins=Margins(
             losses={f"{name}_change": margin for name, margin in given.items() if name != "score"},
-            score=given[MEASURES[0]] if marked else given["score"] * span,
-            score_word="Dice" if marked else "",
+            score=given[MEASURES[0]] if masks else given["score"] * span,
+            score_word="Dice" if masks else "of the range" if findings else "",
         ),
         # Scores are multiples of a step: a threshold on one of them must not miss it by rounding.
         thresholds={
@@ -62,7 +66,8 @@ def setting_of(protocol: Protocol, evaluation: str) -> Setting:
         },
         proportion=protocol.intervals.proportion,
         scored=score is not None,
-        marked=marked,
+        masks=masks,
+        figures=tuple(judged_figures(protocol)) if findings else (),
     )
 
 
@@ -71,7 +76,8 @@ class Pairs:
     """The cases that are analysed: ``counted`` are stressed, the others stand with their clean answers.
 
     ``row`` is the place of each in the sample; scores are NaN without an answer. ``worth`` is (clean, stressed) of each
-    measure of masks; ``altered`` marks answers that are not the clean one, where both are there.
+    measure of masks, ``marks`` the same of findings; ``altered`` marks answers that are not the clean one where there
+    are both.
     """
 
     reference: Bools
@@ -84,6 +90,7 @@ class Pairs:
     row: Integers
     worth: Mapping[str, tuple[Floats, Floats]]
     altered: Bools
+    marks: tuple[tuple[CaseMarks, ...], tuple[CaseMarks, ...]]
 
     def basis(self, kept: Bools, level: float) -> Basis:
         """Basis of an estimate over ``kept`` cases."""
@@ -119,4 +126,8 @@ def pairs_of(sample: Sample, put: Put, perturbation: Perturbation) -> Pairs:
         row=np.flatnonzero(kept).astype(np.int64),
         worth={name: (sample.worth[name][kept], put.worth[name][kept]) for name in put.worth},
         altered=altered[kept],
+        marks=(
+            tuple(itertools.compress(sample.marks, kept)),
+            tuple(itertools.compress(put.marks, kept)),
+        ),
     )

@@ -30,6 +30,7 @@ from sandbox.scoring.roc import auroc
 from sandbox.scoring.stress.answers import Put, Sample, put_of, ranked_scores, sample_of
 from sandbox.scoring.stress.cells import ScoredCell, judged, score_cell
 from sandbox.scoring.stress.family import adjusted_p
+from sandbox.scoring.stress.findings import clean_figures
 from sandbox.scoring.stress.groups import Range, adjusted, compare_groups, harm_of
 from sandbox.scoring.stress.masks import clean_worth
 from sandbox.scoring.stress.pairs import Setting, setting_of
@@ -44,8 +45,8 @@ def score_stress(table: pa.Table, asked: pa.Table, protocol: Protocol, evaluatio
     """Score the stressed asks of one evaluation.
 
     Args:
-        table: its scored cases (``sandbox.outcome.scored.scored_cases``).
-        asked: its answers to the asks (``sandbox.outcome.stress_step.SCHEMA``).
+        table: its scored cases (``sandbox.outcome.scored.scored_cases``), with digests where answers mark places.
+        asked: its answers to the asks (``sandbox.outcome.stress_step.schema_of``).
         protocol: with a section ``stress``.
         evaluation: its id, which names the random streams.
 
@@ -104,6 +105,8 @@ def _margins(given: StressMargins, setting: Setting) -> StressMarginsUsed:
         score=None if given.score is None else setting.margins.score,
         dice=given.dice,
         nsd=given.nsd,
+        wafroc=given.wafroc,
+        froc_sensitivity=given.froc_sensitivity,
     )
 
 
@@ -189,7 +192,7 @@ def _groups(
         and perturbation.readout == "paired difference"
         and perturbation.cases == "all"
     )
-    if not compared or protocol.stress is None:
+    if not compared or protocol.stress is None or sample.marks:
         return ()
     score = protocol.output.score
     ends = Range(low=0.0, high=1.0) if score is None else Range(low=score.minimum, high=score.maximum)
@@ -201,7 +204,16 @@ def _groups(
 
 
 def _clean(sample: Sample, setting: Setting) -> Iterator[Estimate]:
-    if setting.marked:
+    if setting.figures:
+        yield from clean_figures(
+            sample.marks,
+            sample.patient,
+            setting.figures,
+            evaluation=setting.evaluation,
+            level=setting.level,
+            replicates=setting.replicates,
+        )
+    if setting.masks:
         yield from clean_worth(
             sample.worth,
             sample.patient,
@@ -244,6 +256,8 @@ def _notes(
         )
     if sample.reference.size < protocol.stress.sample:
         yield f"The hold-out has {sample.reference.size} patients for the {protocol.stress.sample} that were wanted."
+    if sample.marks:
+        yield "Groups are not compared: the figures of findings are no sums over cases."
     left = [test.name for test in protocol.stress.tests if (test.name, test.severities[0]) not in answers]
     if left:
         yield f"Not asked, as the contract shows one case at a time: {', '.join(left)}."

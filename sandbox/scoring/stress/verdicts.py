@@ -25,6 +25,8 @@ _CHANGES = {
     "specificity_change": "specificity",
     "dice_change": "mean Dice",
     "nsd_change": "mean NSD",
+    "wafroc_change": "wAFROC area",
+    "froc_sensitivity_change": "sensitivity by false positives a case",
 }
 
 

@@ -99,7 +99,7 @@ def evaluate(tmp_path, plan, clean, cells, truths=TRUTHS):
             )
         assert step.done
         step.write()
-    table = with_digests(scored_cases(cases, reference, answered, plan), answered)
+    table = with_digests(scored_cases(cases, reference, answered, plan), answered, plan)
     assert sampled_cases(tmp_path / "stress.parquet") == set(ids)
     asked = read_answers(tmp_path / "stress.parquet", plan)
     return asked, score_stress(table, asked, plan, "e-1")
