@@ -73,11 +73,6 @@ class Round:
     output: Output
     work: Path
 
-    @property
-    def stressed(self) -> bool:
-        """Whether any of the asks is stressed."""
-        return any(ask.stressed for ask in self.asks)
-
 
 class Serving:
     """The containers of one round; :meth:`put` asks everything."""
@@ -93,6 +88,7 @@ class Serving:
         self._this, self._source, self._journals = this, source, journals
         self._tally, self._progress = tally, progress
         self._by_token = {ask.token: ask for ask in this.asks}
+        self._stressed = any(ask.stressed for ask in this.asks)
         self._guard, self._stop = threading.Lock(), threading.Event()
         self._gate = _Gate(is_open=this.smoke is None)
         self._opened = contextlib.ExitStack()
@@ -131,7 +127,7 @@ class Serving:
                     this.request, input_root=root, on_event=self._note, reader=StagedImages(reader)
                 )
                 patience = request.limits.failures_in_a_row
-                if this.stressed:
+                if self._stressed:
                     # Counted here, where clean and stressed are told apart.
                     limits = replace(request.limits, failures_in_a_row=len(this.asks) + 1)
                     request = replace(request, limits=limits)
@@ -158,7 +154,7 @@ class Serving:
                 lost_in_a_row = 0 if not lost else lost_in_a_row + (not ask.stressed)
             if self._stop.is_set():
                 return False
-            if self._this.stressed and lost_in_a_row >= patience:
+            if self._stressed and lost_in_a_row >= patience:
                 return True
         return False
 
@@ -203,7 +199,7 @@ class Serving:
         with self._guard:
             if not ask.stressed:
                 self.clean_seconds += ending.seconds
-            if lost and self._this.stressed and not ask.stressed:
+            if lost and self._stressed and not ask.stressed:
                 self.again.append(ask)
                 self._tally.again += 1
             else:

@@ -17,6 +17,8 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
 from sandbox.demonstration import PROTOCOLS
 from sandbox.evaluations.evaluate import evaluate
 from sandbox.plan import protocols
