@@ -42,7 +42,7 @@ def answer_digest(levels: list[int], protocol: Protocol) -> str:
     """
     numbers = np.asarray(levels, dtype="<i4")
     if protocol.output.findings is not None:
-        findings = numbers.reshape(-1, 5)
+        findings = numbers.reshape(-1, protocol.output.findings.numbers_each)
         numbers = findings[np.lexsort(findings.T)]
     return digest_bytes(numbers.tobytes())
 

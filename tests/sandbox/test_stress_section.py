@@ -199,8 +199,8 @@ def test_what_needs_a_yes_or_no_is_refused_for_other_answers(written, section, w
 
 def test_what_of_a_suite_needs_a_yes_or_no_is_left_out_for_other_answers(written):
     suite = load_protocol(written("stress: {suite: radiograph, patients: 20}\n", MEASURED)).stress
-    assert {"corners_swapped", "side_marker_on_negatives"} <= set(suite.left_out)
-    assert {"crop", "dr_rotation"} <= {test.name for test in suite.tests}
+    assert {"corners_swapped", "side_marker_on_negatives", "header_of_another_patient"} == set(suite.left_out)
+    assert {"dr_gamma", "dr_rotation"} <= {test.name for test in suite.tests}
 
 
 def test_another_suite_of_a_later_version_does_not_change_what_is_registered(written, tmp_path, monkeypatch):

@@ -11,7 +11,6 @@ import pytest
 
 from sandbox.asking.asks import Ask, Journals
 from sandbox.asking.journal import Journal
-from sandbox.asking.predictions import PARTS_OF_A_PIXEL
 from sandbox.asking.stress_plan import StressPlan, make_plan
 from sandbox.errors import ProtocolError
 from sandbox.evidence.stress_arithmetic import stress_contradictions
@@ -76,11 +75,7 @@ CLEAN = answers(1)
 
 
 def numbers_of(findings):
-    return [
-        round(n * (1 if i == 4 else PARTS_OF_A_PIXEL))
-        for box, level in findings
-        for i, n in enumerate((*box, level))
-    ]
+    return [round(n * (1 if i == 4 else 8)) for box, level in findings for i, n in enumerate((*box, level))]
 
 
 def reference():
