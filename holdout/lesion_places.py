@@ -23,10 +23,15 @@ from holdout.errors import ReferenceStandardError
 from holdout.image_grid import ImageGrid, read_grid
 from holdout.image_reading import ImageDefect
 from holdout.object_references import case_images
+from holdout.reference_objects import Progress
 from holdout.volume_lesions import VolumeLesions, volume_lesions
 
 _SHOWN = 5
 _NO_PLACE = "its images have no common place in the patient, so that lesions in mm tell nothing"
+_ONE_SLICE = "a case is one slice here: lock with --unit series"
+_OTHER_AXES = (
+    "coordinates are DICOM's (LPS, mm): turn the signs of x and y of RAS, take voxels through their matrix"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +43,12 @@ class PlacedLesions:
 
 
 def check_places(
-    by_case: Mapping[str, CaseTruth], labels: Sequence[str], index: pa.Table, source: Path, unit: Unit
+    by_case: Mapping[str, CaseTruth],
+    labels: Sequence[str],
+    index: pa.Table,
+    source: Path,
+    unit: Unit,
+    progress: Progress | None = None,
 ) -> None:
     """Refuse lesions in mm about images that have no place, or that they do not touch.
 
@@ -48,6 +58,7 @@ def check_places(
         index: the usable files of the hold-out, objects left out.
         source: the ingested folder.
         unit: what a case is.
+        progress: called with (cases done, cases to do).
 
     Raises:
         ReferenceStandardError: a lesion cannot lie where the table says (the first few cases are named).
@@ -63,7 +74,9 @@ def check_places(
     ]
     problems: list[str] = []
     with BoundedPool(misplaced, memory_bytes=2 << 30, seconds_per_task=300, largest_chunk=4) as pool:
-        for task, outcome in pool.map(tasks) if tasks else ():
+        for done, (task, outcome) in enumerate(pool.map(tasks) if tasks else (), start=1):
+            if progress is not None:
+                progress(done, len(tasks))
             name = Path(task.paths[0]).name[:100]
             if isinstance(outcome, Failure):
                 problems.append(f"the case of {name!a}: reading its images failed ({outcome.code})")
@@ -86,10 +99,8 @@ def misplaced(task: PlacedLesions) -> str:
         lesions = volume_lesions(text)
         outside = int(np.count_nonzero(~_touch(lesions, grid)))
         if outside:
-            return (
-                f"{outside} of {len(lesions.lesions)} lesions of {label} lie beyond the images; coordinates are "
-                "DICOM's (LPS, mm): turn the signs of x and y of RAS, and take voxels through the image's own matrix"
-            )
+            why = _ONE_SLICE if grid.slices == 1 else _OTHER_AXES
+            return f"{outside} of {len(lesions.lesions)} lesions of {label} lie beyond the images; {why}"
     return ""
 
 

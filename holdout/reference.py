@@ -85,7 +85,7 @@ def load(
     the objects that truth is read from. A key finer than the unit may name a case several times as long as all rows
     agree. ``source`` is the ingested folder; without it the objects stay unread, and their labels without truth, and
     nobody asks whether lesions in mm touch their images.
-    ``progress`` counts readings of objects.
+    ``progress`` counts readings of objects, and cases with lesions in mm.
 
     Raises:
         ReferenceStandardError: declaration or table are not valid, or a label has a value without a declared
@@ -111,7 +111,7 @@ def load(
         by_case = read_masks(by_case, masks, declaration_path.parent, usable, unit)
     lesions = [name for name, label in declared.labels.items() if label.lesions and label.read is None]
     if lesions and source is not None:
-        check_places(by_case, lesions, usable, source, unit)
+        check_places(by_case, lesions, usable, source, unit, progress)
     if readings and source is not None:
         found = read_objects(
             by_case,

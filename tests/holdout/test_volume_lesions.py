@@ -122,6 +122,13 @@ def test_lesions_that_do_not_touch_their_images_are_refused(scans, row, beyond):
         read(folder)
 
 
+def test_single_slices_are_no_volume(scans):
+    folder, (one, *_) = scans
+    table(folder, f"{uid(one)},0,-10,34,4")
+    with pytest.raises(ReferenceStandardError, match="lock with --unit series"):
+        read(folder, unit="image")
+
+
 def test_images_without_a_place_take_no_lesions_in_mm(scans):
     folder, (one, *_) = scans
     for image in one:
@@ -264,8 +271,6 @@ def test_groups_of_a_report_are_points_in_the_patient(tmp_path):
     images = made.ct_series()
     grid = read_grid(made.save_all(tmp_path, images))
     oval = [(5.0, 6.0), (9.0, 6.0), (7.0, 5.0), (7.0, 7.0)]
-    volume = sr.CoordinatesForMeasurement3D if hasattr(sr, "CoordinatesForMeasurement3D") else None
-    assert volume is not None
     in_space = sr.ImageRegion3D(
         graphic_type=sr.GraphicTypeValues3D.POINT,
         graphic_data=np.array([[1.0, -9.0, 33.0]]),

@@ -51,8 +51,9 @@ def score_detection(labelled: pa.Table, protocol: Protocol, evaluation: str) -> 
     hits, findings = protocol.hits, protocol.output.findings
     assert hits is not None
     assert findings is not None
+    cube = " (of a sphere, the cube around it)" if findings.in_volume else ""
     rule = {
-        "iou": f"boxes overlap with an IoU of at least {hits.least}",
+        "iou": f"boxes{cube} overlap with an IoU of at least {hits.least}",
         "centre": f"its centre lies in the lesion's {'box or sphere' if findings.in_volume else 'box'}",
         "distance": f"their centres are at most {hits.most_distance} {findings.unit} apart",
         "radius": "its centre is no farther from the lesion's centre than the lesion's own radius (LUNA16)",
