@@ -43,7 +43,7 @@ def request(
 
     Fields that a rule, the comparison with earlier releases or the audit does not let out are left out and listed with
     the reason. That a field is withheld is an answer, so it is paid for too; ask without it to save its bits. Refused
-    (exit code 3) when nothing is left, or the budget cannot pay.
+    (exit code 3) when nothing is left, or the budget cannot pay. Of measurements and detections only verdicts leave.
     """
     from typing import get_args
 
@@ -56,6 +56,8 @@ def request(
     workspace = open_workspace(default_home())
     now = workflow.request(workspace, evaluation, patterns=field, mechanism=mechanism)  # type: ignore[arg-type]
     _tell(now, workflow.withheld(workspace, now.release))
+    if (reason := workflow.verdicts_only(workspace, evaluation)) is not None:
+        console.message(reason)
 
 
 @release_app.command("review")
@@ -244,7 +246,8 @@ def budget(
         )
         console.line(
             f"All vendors: {pooled:.1f} of {policy.reuse.bits_pooled:g} bits. "
-            f"Reuse-adjusted half-width of a proportion over {patients} patients: {width:.3f}."
+            f"Reuse-adjusted half-width of a proportion, or of a mean of values from 0 to 1, over {patients} patients: "
+            f"{width:.3f}."
         )
 
     console.result(data, human)

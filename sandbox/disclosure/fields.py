@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-FieldKind = Literal["verdict", "count", "rate", "score", "interval_end"]
+FieldKind = Literal["verdict", "count", "rate", "mean", "score", "interval_end"]
 RuleName = Literal[
     "metric",
     "patients",
@@ -62,6 +62,7 @@ class ReleasedField:
         bits: log2 of ``levels``.
         constraints: what the value tells about cells. They hold for the true counts and may be tighter than
             what a reader can conclude, never looser. They stay inside.
+        unit: what the value is measured in, where its name does not say so.
     """
 
     path: str
@@ -71,11 +72,13 @@ class ReleasedField:
     levels: int
     bits: float
     constraints: tuple[Constraint, ...] = ()
+    unit: str | None = None
 
     @property
     def public(self) -> dict[str, Any]:
         """The part that leaves; JSON-ready."""
-        return {"path": self.path, "kind": self.kind, "value": self.value, "grid": self.grid}
+        plain = {"path": self.path, "kind": self.kind, "value": self.value, "grid": self.grid}
+        return plain if self.unit is None else {**plain, "unit": self.unit}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

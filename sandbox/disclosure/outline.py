@@ -16,7 +16,7 @@ from sandbox.disclosure.fields import FieldKind
 from sandbox.disclosure.rules import DisclosureRules
 
 Selection = Callable[[str], bool]
-Family = Literal["verdict", "criterion", "holdout", "auroc", "rate", "failure_rate", "failure_count"]
+Family = Literal["verdict", "criterion", "holdout", "auroc", "rate", "mean", "failure_rate", "failure_count"]
 Part = Literal["value", "low", "high"]
 RATES = ("sensitivity", "specificity", "ppv", "npv")
 TRUTH = ("positives", "negatives", "patients")
@@ -36,6 +36,7 @@ class Outline:
         cases: number of cases.
         subject: the class, grade or label that the numbers are about; None for a task with one target.
         ranked: AUROC may be told.
+        means: means over all cases that the task has, by name.
     """
 
     scope: str
@@ -46,6 +47,7 @@ class Outline:
     cases: int
     subject: str | None = None
     ranked: bool = True
+    means: tuple[str, ...] = ()
 
     @property
     def about(self) -> str:
@@ -85,6 +87,9 @@ def _slots(outline: Outline, rules: DisclosureRules) -> Iterator[Slot]:
     for name in outline.criteria:
         path = f"{head}/acceptance/{name}"
         yield Slot(path=path, kind="verdict", levels=4, family="criterion", name=name)
+    for name in outline.means:
+        if name in rules.metrics:
+            yield from _part_slots(rules, f"{head}/all", "all", None, name, family="mean")
     for group in outline.groups if rules.strata == "rules" else outline.groups[:1]:
         yield from _group_slots(outline, rules, f"{head}{outline.about}", group)
     if rules.label_free == "rules" and outline.groups:
@@ -112,22 +117,24 @@ def _group_slots(outline: Outline, rules: DisclosureRules, head: str, group: str
                 part=part,
             )
     if "failure_rate" in rules.metrics and rules.label_free == "rules":
-        yield from _rate_slots(rules, f"{head}/{group}", group, None, "failure_rate")
+        yield from _part_slots(rules, f"{head}/{group}", group, None, "failure_rate", family="failure_rate")
     for point in outline.points:
         for name in RATES:
             if name in rules.metrics:
-                yield from _rate_slots(rules, f"{head}/{point}/{group}", group, point, name)
+                yield from _part_slots(rules, f"{head}/{point}/{group}", group, point, name, family="rate")
 
 
-def _rate_slots(
-    rules: DisclosureRules, head: str, group: str, point: str | None, name: str
+def _part_slots(
+    rules: DisclosureRules, head: str, group: str, point: str | None, name: str, *, family: Family
 ) -> Iterator[Slot]:
+    """A rate or a mean, and the ends of its interval."""
+    kind: FieldKind = "mean" if family == "mean" else "rate"
     for part in _PARTS:
         yield Slot(
             path=f"{head}/{name}/{part}",
-            kind="rate" if part == "value" else "interval_end",
+            kind=kind if part == "value" else "interval_end",
             levels=_grid_levels(rules.rate_grids),
-            family="failure_rate" if name == "failure_rate" else "rate",
+            family=family,
             group=group,
             point=point,
             name=name,

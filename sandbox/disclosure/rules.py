@@ -17,18 +17,22 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 Grid = Annotated[str, StringConstraints(pattern=r"^0?\.\d{1,4}$")]
 """A step between 0 and 1 as decimal text, so that it is exact."""
 
-ReleasedMetric = Literal["auroc", "sensitivity", "specificity", "ppv", "npv", "failure_rate"]
+ReleasedMetric = Literal[
+    "auroc", "sensitivity", "specificity", "ppv", "npv", "failure_rate", "mean_dice", "mean_iou", "mean_nsd"
+]
 
 
 class DisclosureRules(BaseModel):
     """Which numbers may leave, and how coarsely.
 
     Attributes:
-        minimum_cell: fewest cases in a confusion cell, and fewest patients of a group, that a number may show.
+        minimum_cell: fewest cases in a confusion cell, and fewest patients of a group, that a number may show. Of a
+            mean of values from 0 to 1 also how many patients its sum must be worth, and be short of the most.
         minimum_positives, minimum_negatives: fewest of each behind an AUROC.
-        extreme_rates: ``withheld``: a rate whose numerator or remainder is 0 does not leave.
+        extreme_rates: ``withheld``: a rate whose numerator or remainder is 0 does not leave, nor a mean of 0 or 1.
         count_base: counts are rounded to multiples of it.
-        rate_grids: steps of rates, rising. Each rate takes the finest whose step spans ``count_base`` cases.
+        rate_grids: steps of rates, rising. Each rate takes the finest whose step spans ``count_base`` cases, each mean
+            the finest whose step spans ``count_base`` patients (:mod:`sandbox.disclosure.means`).
         score_grid: step of AUROC.
         interval_base: interval ends are rounded outwards to the finest of ``rate_grids`` whose step spans so many
             cases. They tell how many cases there are, besides the rate, and so need coarser steps.
@@ -64,6 +68,8 @@ class DisclosureRules(BaseModel):
         "sensitivity",
         "specificity",
         "failure_rate",
+        "mean_dice",
+        "mean_nsd",
     )
     label_free: Literal["withheld", "rules"] = "withheld"
     strata: Literal["rules", "withheld"] = "rules"

@@ -10,6 +10,7 @@ form of the protocol's digest):
     <scope>/P/acceptance/<criterion>                             met, not_met or cannot_tell
     <scope>/P/all/auroc/value|low|high                           AUROC and its interval's ends
     <scope>/P/<operating point>/all/sensitivity/value|low|high   and specificity, ppv, npv
+    <scope>/P/all/mean_dice/value|low|high                       of a segmentation; and mean_iou, mean_nsd
     <scope>/P/all/failures/<code>                                counts of failures, only with label_free: rules
     <scope>/P/<attribute>=<level>/auroc/...                      the same of a stratum
     holdout/P/all/positives|negatives|patients                   counts of the hold-out, paid once
@@ -17,8 +18,8 @@ form of the protocol's digest):
 
 A task with classes, grades or labels has these for each of them (:mod:`sandbox.disclosure.subjects`), its name after
 ``P``: ``<scope>/P/<class>/call/all/sensitivity/value``, ``<scope>/P/<label>/<operating point>/all/...``. Of a
-measurement, a segmentation or a detection only verdicts leave: a mean moves with single patients, and the audit of
-counts cannot follow it.
+segmentation the means of what lies between 0 and 1 leave (:mod:`sandbox.disclosure.means`). Of a measurement or a
+detection only verdicts do: one patient alone can move their numbers as far as no grid covers.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from sandbox.disclosure import telling
 from sandbox.disclosure.cells import ALL
 from sandbox.disclosure.counted import Counted, count
 from sandbox.disclosure.fields import ReleasedField, RuleVerdict, Screened
+from sandbox.disclosure.means import MEAN_TASKS, MEANS, Mean, mean_of, tell_criterion_on_mean, tell_mean
 from sandbox.disclosure.outline import RATES, Outline, Selection, Slot, slots
 from sandbox.disclosure.rules import DisclosureRules
 from sandbox.disclosure.subjects import (
@@ -52,7 +54,12 @@ _PASSED = "Passes every rule of the policy."
 
 
 def screen(
-    results: Results, rules: DisclosureRules, *, scope: str, selection: Selection | None = None
+    results: Results,
+    rules: DisclosureRules,
+    *,
+    scope: str,
+    selection: Selection | None = None,
+    secret: bytes | None = None,
 ) -> Screened:
     """Apply every rule to ``results``.
 
@@ -61,30 +68,48 @@ def screen(
         rules: the policy's.
         scope: name of the predictions, free of ``/``.
         selection: which paths are asked for; None: all. A field that is not asked for costs nothing.
+        secret: of the institution, by which means are rounded; only tasks with means need it.
 
     Returns:
         Fields, what each rule said, and what the audit needs.
+
+    Raises:
+        DisclosureError: a mean is asked for, and there is no secret.
     """
     mark = protocol_mark(results.protocol_digest)
     parts = list(_parts(results, rules, scope, mark))
     writers = [writer for _, writer in parts]
     told: dict[str, Told] = {}
     chosen: list[Slot] = []
+    means: dict[str, Mean] = {}
     for outline, writer in parts:
         for slot in slots(outline, rules, selection):
             chosen.append(slot)
-            told[slot.path] = _criteria(slot, results, writers) or writer.tell(slot)
+            if slot.family == "mean":
+                mean = means.setdefault(slot.name, mean_of(results, slot.name, f"{scope}/{mark}"))
+                told[slot.path] = tell_mean(mean, slot, rules, scope=scope, secret=secret)
+            else:
+                told[slot.path] = _criteria(slot, results, writers, f"{scope}/{mark}") or writer.tell(slot)
     fields = tuple(_field(slot, told[slot.path]) for slot in chosen)
     counted = [writer.counted for writer in writers if writer.counted.truth]
     structure = [found for part in counted for found in part.structure]
     if results.task in SUBJECT_TASKS and counted:
         structure += between_subjects(counted, exclusive=results.task in EXCLUSIVE)
+    structure += [mean.structure for mean in means.values()]
+    protected = [cell for part in counted for cell in telling.protected(part, fields)]
+    # A verdict alone leaves however high its limit is, as those on numbers that never leave do.
+    counts = (cell for name, mean in means.items() if _is_told(name, fields) for cell in mean.values)
+    protected += telling.unless_told_empty(counts, fields)
     return Screened(
         fields=fields,
         verdicts=tuple(_verdict(slot, told[slot.path]) for slot in chosen),
         structure=tuple(structure),
-        protected=tuple(dict.fromkeys(cell for part in counted for cell in telling.protected(part, fields))),
+        protected=tuple(dict.fromkeys(protected)),
     )
+
+
+def _is_told(mean: str, fields: Sequence[ReleasedField]) -> bool:
+    return any(each.value is not None and f"/{ALL}/{mean}/" in each.path for each in fields)
 
 
 def _parts(
@@ -94,7 +119,13 @@ def _parts(
     criteria = tuple(criterion.name for criterion in results.acceptance)
     scored = results.task in SCORED_TASKS and results.flow.positives is not None
     whole = Outline(
-        scope=scope, protocol=mark, points=(), groups=(), criteria=criteria, cases=results.flow.cases
+        scope=scope,
+        protocol=mark,
+        points=(),
+        groups=(),
+        criteria=criteria,
+        cases=results.flow.cases,
+        means=tuple(MEANS) if results.task in MEAN_TASKS else (),
     )
     if not scored:
         nothing = Counted(groups=())
@@ -121,18 +152,22 @@ def _parts(
         )
 
 
-def _criteria(slot: Slot, results: Results, writers: Sequence[telling.Writer]) -> Told | None:
-    """Verdicts of a task with several subjects: a criterion on a subject's rate is that subject's to tell."""
-    if results.task not in SUBJECT_TASKS or slot.family not in ("verdict", "criterion"):
+def _criteria(slot: Slot, results: Results, writers: Sequence[telling.Writer], head: str) -> Told | None:
+    """Verdicts of a task with several subjects, where each tells those on its own rates, or of one with means."""
+    if results.task not in SUBJECT_TASKS | MEAN_TASKS or slot.family not in ("verdict", "criterion"):
         return None
-    own = dict(zip(subjects_of(results), writers[1:], strict=True))
+    own = dict(zip(subjects_of(results), writers[1:], strict=True)) if results.task in SUBJECT_TASKS else {}
+    every = {each.name: _criterion(each, own, results, head) for each in results.acceptance}
     if slot.family == "verdict":
-        every = (_criterion(each, own) for each in results.acceptance)
-        return telling.overall(results.verdict, tuple(every))
-    return _criterion(next(each for each in results.acceptance if each.name == slot.name), own)
+        return telling.overall(results.verdict, tuple(every.values()))
+    return every[slot.name]
 
 
-def _criterion(criterion: CriterionResult, writers: Mapping[str, telling.Writer]) -> Told:
+def _criterion(
+    criterion: CriterionResult, writers: Mapping[str, telling.Writer], results: Results, head: str
+) -> Told:
+    if results.task in MEAN_TASKS and criterion.metric in MEANS and criterion.stratum is None:
+        return tell_criterion_on_mean(mean_of(results, criterion.metric, head), criterion)
     if criterion.subject is None or criterion.subject not in writers or criterion.metric not in RATES:
         return Told(value=criterion.verdict)
     point = criterion.operating_point or CALL
@@ -178,6 +213,7 @@ def plan(
         groups=(ALL, *groups) if kind in SCORED_TASKS else (),
         criteria=tuple(criterion.name for criterion in protocol.acceptance),
         cases=cases,
+        means=tuple(MEANS) if kind in MEAN_TASKS else (),
     )
     outlines = [whole]
     if kind in SUBJECT_TASKS:
@@ -196,6 +232,19 @@ def plan(
     return tuple(_field(slot, Told()) for slot in found)
 
 
+def why_verdicts_only(task: str, rules: DisclosureRules) -> str | None:
+    """Why no number of a task of this kind leaves, in a sentence; None where numbers may."""
+    if task in SCORED_TASKS or task in SUBJECT_TASKS:
+        return None
+    if task not in MEAN_TASKS:
+        reason = "one patient alone can move its numbers as far as no rounding covers."
+    elif MEANS.keys().isdisjoint(rules.metrics):
+        reason = "the policy names none of its means (disclosure.metrics)."
+    else:
+        return None
+    return f"Of a task of the kind {task} only verdicts can be released: {reason}"
+
+
 def protocol_mark(digest: str) -> str:
     """Short form of a protocol's digest, as it stands in paths."""
     return digest.removeprefix("sha256:")[:12]
@@ -210,4 +259,5 @@ def _field(slot: Slot, told: Told) -> ReleasedField:
         levels=slot.levels,
         bits=slot.bits,
         constraints=told.constraints,
+        unit=MEANS[slot.name] if slot.family == "mean" else None,
     )

@@ -142,12 +142,12 @@ def _grid_lacks(rules: DisclosureRules, cases: int) -> Withheld | None:
     )
 
 
-def rate_step(rules: DisclosureRules, cases: int) -> Fraction | None:
+def rate_step(rules: DisclosureRules, cases: int | Fraction) -> Fraction | None:
     """The finest grid whose step spans the policy's base of cases; None when even the coarsest does not."""
     return next((step for step in map(Fraction, rules.rate_grids) if step * cases >= rules.count_base), None)
 
 
-def rate_end_step(rules: DisclosureRules, cases: int) -> Fraction | None:
+def rate_end_step(rules: DisclosureRules, cases: int | Fraction) -> Fraction | None:
     """Grid of the interval ends of a rate over so many cases; None when even the coarsest is too fine."""
     return next(
         (step for step in map(Fraction, rules.rate_grids) if step * cases >= rules.interval_base), None

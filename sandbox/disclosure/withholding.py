@@ -166,7 +166,7 @@ def _usefulness(each: ReleasedField) -> int:
     """0 for what is most useful."""
     if each.kind == "verdict":
         return 0
-    rank = {"score": 1, "rate": 2, "count": 3, "interval_end": 4}[each.kind]
+    rank = {"score": 1, "mean": 1, "rate": 2, "count": 3, "interval_end": 4}[each.kind]
     return rank if f"/{ALL}/" in each.path else rank + 4
 
 

@@ -132,6 +132,8 @@ class Release(_Part):
         "all/auroc/*",
         "*/all/sensitivity/value",
         "*/all/specificity/value",
+        "all/mean_dice/*",
+        "all/mean_nsd/value",
     )
 
 

@@ -81,7 +81,8 @@ class Flow:
 
     ``locked``, ``staged`` and ``asked`` come from the evaluation (None when it did not tell); the rest is
     counted from the scored cases. ``unlabelled`` cases have no reference standard and enter no analysis.
-    ``positives`` and ``negatives``, here and below, are None unless the task has one binary target.
+    ``positives`` and ``negatives``, here and below, are None unless the task has one binary target. ``most_cases`` is
+    how many of ``cases`` the patient with the most has; None in results of before it was kept.
     """
 
     locked: int | None
@@ -95,6 +96,7 @@ class Flow:
     patients: int
     positives: int | None
     negatives: int | None
+    most_cases: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

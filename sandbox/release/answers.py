@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from sandbox.disclosure.cells import ALL
 from sandbox.disclosure.fields import ReleasedField, Screened
-from sandbox.disclosure.screen import protocol_mark, screen
+from sandbox.disclosure.screen import protocol_mark, screen, why_verdicts_only
 from sandbox.errors import ReleaseError, ReleaseRefusedError
 from sandbox.institution.policy import Policy
 from sandbox.outcome.results import Results
@@ -62,6 +62,7 @@ class Question:
         memory: what the mechanisms said to this vendor of this hold-out version.
         folders: folder of any evaluation by id, for the ladder's comparison with the best one.
         claims: what the vendor registered before the run, None without.
+        secret: of the institution, by which means are rounded.
     """
 
     results: Results
@@ -74,6 +75,7 @@ class Question:
     folders: Path
     claims: Claims | None
     selection: Selection
+    secret: bytes
 
 
 def numbers_behind(question: Question, mechanism: Mechanism) -> Screened:
@@ -132,14 +134,25 @@ def _price(question: Question, mechanism: Mechanism) -> float:
 
 
 def _screened(question: Question, selection: Selection) -> Screened:
-    return screen(question.results, question.policy.disclosure, scope=question.scope, selection=selection)
+    return screen(
+        question.results,
+        question.policy.disclosure,
+        scope=question.scope,
+        selection=selection,
+        secret=question.secret,
+    )
 
 
 def _full(question: Question, screened: Screened) -> tuple[ReleasedField, ...]:
     if not screened.fields:
+        why = why_verdicts_only(question.results.task, question.policy.disclosure)
         raise ReleaseRefusedError(
-            f"Nothing would leave: no field of {question.evaluation} fits these patterns. A field is named like "
-            "verdict, acceptance/<criterion>, all/auroc/value or <operating point>/all/sensitivity/low."
+            f"Nothing would leave: no field of {question.evaluation} fits these patterns. "
+            + (
+                why
+                or "A field is named like verdict, acceptance/<criterion>, all/auroc/value, all/mean_dice/value or "
+                "<operating point>/all/sensitivity/low."
+            )
         )
     if not screened.released:
         reasons = (f"\n  {field_name(each.field)}: {each.sentence}" for each in screened.verdicts)

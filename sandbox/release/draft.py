@@ -174,6 +174,7 @@ def _question(
         folders=item.folder.parent,
         claims=claims,
         selection=selection(patterns),
+        secret=secret_key(workspace, "pseudonyms"),
     )
 
 

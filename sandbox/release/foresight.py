@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
 
 from holdout.lock import LockedHoldout
 from sandbox.disclosure.cells import ALL
+from sandbox.disclosure.means import MEAN_TASKS, MEANS
 from sandbox.disclosure.rules import DisclosureRules
-from sandbox.disclosure.screen import SCORED_TASKS
-from sandbox.disclosure.subjects import SUBJECT_TASKS
+from sandbox.disclosure.screen import why_verdicts_only
+from sandbox.disclosure.suppression import rate_end_step, rate_step
 from sandbox.institution.policy import Policy
 from sandbox.plan.applicability import join_strata
 from sandbox.plan.protocol import Protocol
@@ -33,13 +35,36 @@ def foresee(
         reference: the opened reference standard.
         told: what was issued of this hold-out version.
     """
-    rules = policy.disclosure
-    if protocol.task.kind not in SCORED_TASKS | SUBJECT_TASKS:
-        return (
-            f"Of a task of the kind {protocol.task.kind} only verdicts can be released: the audit cannot follow its "
-            "numbers.",
+    rules, kind = policy.disclosure, protocol.task.kind
+    reason = why_verdicts_only(kind, rules)
+    if reason is not None:
+        return (reason,)
+    small = (
+        _small_means(policy, locked)
+        if kind in MEAN_TASKS
+        else _small_groups(policy, protocol, locked, reference)
+    )
+    return (*small, *_similar(rules, told))
+
+
+def _small_means(policy: Policy, locked: LockedHoldout) -> Iterator[str]:
+    """Means that are asked for by the policy's patterns and rest on too few patients in any case."""
+    rules, chosen = policy.disclosure, selection(policy.release.fields)
+    cases = np.unique(locked.cases["patient_key"].to_pylist(), return_counts=True)[1]
+    worth = Fraction(int(cases.sum()), int(cases.max()))
+    no_value = cases.size < rules.minimum_cell or rate_step(rules, worth) is None
+    no_end = no_value or rate_end_step(rules, worth) is None
+    small = [
+        f"{ALL}/{name}/{part}"
+        for name in MEANS
+        for part, none in (("value", no_value), ("low", no_end), ("high", no_end))
+        if none and name in rules.metrics and chosen(f"s/p/{ALL}/{name}/{part}")
+    ]
+    if small:
+        yield (
+            f"A release will withhold {', '.join(small)}: fewer patients than the policy's grids ask for. Leave these "
+            "out of release.fields to save their bits."
         )
-    return (*_small_groups(policy, protocol, locked, reference), *_similar(rules, told))
 
 
 def _small_groups(

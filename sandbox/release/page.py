@@ -33,6 +33,7 @@ def _sections(document: Mapping[str, Any]) -> dict[str, Any]:
     """Split the fields into verdicts, numbers with the ends of their interval, and the rest."""
     verdicts: list[tuple[str, str]] = []
     numbers: dict[str, dict[str, str]] = {}
+    units: dict[str, dict[str, str]] = {}
     for field in document["fields"]:
         name = field_name(field["path"])
         stem, _, end = name.rpartition("/")
@@ -40,11 +41,14 @@ def _sections(document: Mapping[str, Any]) -> dict[str, Any]:
             verdicts.append((name, field["value"]))
         elif end in _ENDS:
             numbers.setdefault(stem, {})[end] = field["value"]
+            if end == "value" and "unit" in field:
+                units[stem] = {"text": field["unit"], "step": field["grid"]}
         else:
             numbers.setdefault(name, {})["value"] = field["value"]
     return {
         "verdicts": verdicts,
         "numbers": list(numbers.items()),
+        "units": units,
         "withheld": [(field_name(each["path"]), each["reason"]) for each in document["withheld"]],
     }
 

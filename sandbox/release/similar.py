@@ -5,18 +5,27 @@ told of the one and what would be told of the other make a statement about these
 such answers is withheld, whatever its value: the decision rests on the answers alone, which the vendor knows, so that
 it tells nothing of a label (simulatable auditing: Kenthapadi, Mishra and Nissim, PODS 2005). Verdicts are coarser; they
 leave when the audit, given how the calls differ, still finds those patients' labels free.
+
+Masks and findings are compared as they were answered, by their digests: what they score depends on the truth. Whoever
+changes ten more masks from one wrong form to another passes this rule without changing their values; against that
+means are rounded at random (:mod:`sandbox.disclosure.means`).
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from sandbox.asking import predictions
 from sandbox.disclosure.cells import ALL, between, difference, equal, total
 from sandbox.disclosure.counted import count
 from sandbox.disclosure.differencing import differ_by_few
@@ -51,7 +60,8 @@ class Answered:
     Attributes:
         scope, protocol: name of the predictions and short form of the protocol, as they stand in paths.
         patients: patient of each case.
-        answers: shape (cases, numbers of an answer), NaN where the case failed.
+        answers: shape (cases, numbers of an answer), NaN where the case failed; of masks and findings digests, shape
+            (cases, 1), empty where the case failed.
         calls: operating point to -1 failed, 0 negative, 1 positive; for a task with one score.
         cells: operating point to the names of its cells over all cases.
         members: group name to the cases in it.
@@ -62,7 +72,7 @@ class Answered:
     protocol: str
     cases: tuple[str, ...]
     patients: npt.NDArray[np.str_]
-    answers: npt.NDArray[np.float64]
+    answers: npt.NDArray[np.float64] | npt.NDArray[np.bytes_]
     calls: Mapping[str, npt.NDArray[np.int8]]
     cells: Mapping[str, Mapping[str, str]]
     members: Mapping[str, Bools]
@@ -116,17 +126,15 @@ def read_answered(workspace: Workspace, ledger: Ledger, evaluation: str) -> Answ
         raise ReleaseError(f"{folder} is damaged. Restore it from a backup of the workspace.") from error
     protocol = protocols.find(workspace, results.protocol_digest).protocol
     labelled, _ = labelled_cases(table, protocol)
-    answers = np.column_stack(
-        [np.asarray(labelled[name].to_numpy(zero_copy_only=False), dtype=np.float64)
-         for name in protocol.answer_columns]
-    )  # fmt: skip
+    listed = protocol.output.mask is not None or protocol.output.findings is not None
+    answers = _digests(folder, labelled) if listed else _numbers(labelled, protocol)
     members = {ALL: np.ones(labelled.num_rows, dtype=bool)}
     for levels in protocol_levels(labelled, protocol):
         for code, level in enumerate(levels.names):
             members[f"{levels.name}={level}"] = levels.codes == code
     scope, calls, cells = prediction_scope(ledger, evaluation), {}, {}
     if results.task in SCORED_TASKS and results.flow.positives is not None:
-        calls = dict(_calls(results, answers[:, 0]))
+        calls = dict(_calls(results, _numbers(labelled, protocol)[:, 0]))
         confusion = count(results, scope, protocol_mark(results.protocol_digest)).confusion
         cells = {name: confusion[name][ALL] for name in calls}
     return Answered(
@@ -140,6 +148,29 @@ def read_answered(workspace: Workspace, ledger: Ledger, evaluation: str) -> Answ
         members=members,
         middles=_middles(protocol),
     )
+
+
+def _numbers(labelled: pa.Table, protocol: Protocol) -> npt.NDArray[np.float64]:
+    return np.column_stack(
+        [np.asarray(labelled[name].to_numpy(zero_copy_only=False), dtype=np.float64)
+         for name in protocol.answer_columns]
+    )  # fmt: skip
+
+
+def _digests(folder: Path, labelled: pa.Table) -> npt.NDArray[np.bytes_]:
+    """Digest of each case's answer; failures, of whatever code, are alike."""
+    answered = predictions.read(folder / "predictions.parquet")
+    row = pc.index_in(labelled["case_id"], value_set=answered["case_id"])
+    if row.null_count:
+        raise ReleaseError(f"{folder} is damaged: a case has no answer. Restore it from a backup.")
+    lists = answered["levels"].combine_chunks()
+    numbers, ends = lists.values.to_numpy(), lists.offsets.to_numpy()
+    known = lists.is_valid().to_numpy(zero_copy_only=False)
+    made = [
+        hashlib.sha256(numbers[ends[k] : ends[k + 1]].tobytes()).digest() if known[k] else b""
+        for k in row.to_pylist()
+    ]
+    return np.array(made, dtype="S32")[:, None]
 
 
 def _middles(protocol: Protocol) -> tuple[str, ...]:
@@ -188,9 +219,14 @@ def _was_told(told: Iterable[str], part: str) -> bool:
     return any(part in path or any(mechanism in path for mechanism in _MECHANISMS) for path in told)
 
 
-def _same(new: npt.NDArray[np.float64], old: npt.NDArray[np.float64]) -> Bools:
-    if new.shape != old.shape:
+def _same(
+    new: npt.NDArray[np.float64] | npt.NDArray[np.bytes_],
+    old: npt.NDArray[np.float64] | npt.NDArray[np.bytes_],
+) -> Bools:
+    if new.shape != old.shape or new.dtype != old.dtype:
         return np.zeros(len(new), dtype=bool)
+    if new.dtype.kind == "S":
+        return np.asarray((new == old).all(axis=1))
     return np.asarray(((new == old) | (np.isnan(new) & np.isnan(old))).all(axis=1))
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.canonical import digest, digest_bytes
+from sandbox.disclosure.screen import why_verdicts_only
 from sandbox.errors import ReleaseError, ReleaseRefusedError, UsageError
 from sandbox.evaluations import evaluation as evaluations
 from sandbox.evaluations.evaluation import Evaluation
@@ -204,6 +205,13 @@ def releases(workspace: Workspace) -> list[Standing]:
         note_once_a_day(workspace, ledger, SEEN, {"what": "releases"})
         found = [_standing(workspace, ledger, each) for each in _requested(ledger)]
     return sorted(found, key=lambda each: (each.requested, each.release))
+
+
+def verdicts_only(workspace: Workspace, evaluation: str) -> str | None:
+    """Why of this evaluation only verdicts leave, in a sentence; None where numbers may."""
+    item = evaluations.find(workspace, evaluation)
+    kind = find_protocol(workspace, item.protocol).protocol.task.kind
+    return why_verdicts_only(kind, load_policy(workspace.policy_path).disclosure)
 
 
 def withheld(workspace: Workspace, release: str) -> list[tuple[str, str]]:

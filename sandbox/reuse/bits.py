@@ -6,7 +6,9 @@ that knowledge, the mean over n cases of a quantity in [0, 1] lies within
     sqrt((b ln 2 + ln(2/d)) / (2n))
 
 of its expectation with probability at least 1 - d: Hoeffding's inequality and a union bound over the 2**b values
-(Dwork et al. 2015, arXiv 1506.02629, the argument by description length). It holds for independent cases.
+(Dwork et al. 2015, arXiv 1506.02629, the argument by description length). It holds for independent cases, and for any
+quantity in [0, 1]: whether a call is right, or a Dice coefficient. Where patients have several cases each, n are the
+patients, and the mean is one in which each patient weighs the same.
 
 What was spent is no counter that could be charged twice: it is derived from the releases that were issued.
 """

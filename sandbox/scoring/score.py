@@ -96,6 +96,7 @@ def score(table: pa.Table, protocol: Protocol, evaluation: str, steps: StepCount
             patients=count_patients(scored.patient),
             positives=positives,
             negatives=None if positives is None else cases - positives,
+            most_cases=int(np.unique(scored.patient, return_counts=True)[1].max()),
         ),
         composition=composition(scored.levels, scored.reference, scored.patient),
         chosen=protocol.failures,

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from sandbox.disclosure.grid import text_on
+from sandbox.disclosure.means import offset
 from sandbox.disclosure.rules import DisclosureRules
 from sandbox.disclosure.suppression import rate_step
 from sandbox.reuse.bits import reuse_adjusted_half_width
@@ -280,6 +281,64 @@ def rate_texts(size):
     }
 
 
+LEVELS = np.arange(101) / 100
+"""Values that a patient's Dice may have, all as likely beforehand."""
+
+
+def one_patients_dice(*, n=1000, repetitions=100, seed=6, release=None):
+    """One patient's Dice from repeated releases, by somebody who knows everybody else's and can set their sum.
+
+    Two masks of one patient beside equal others are withheld, so the attacker gives some others another mask with
+    each answer, of values that it knows (a mask that is surely wrong has the value 0), and so brings their mean to
+    wherever it tells most. The exact mean tells the rest. Rounded to the nearest step, bisection does: each answer
+    says on which side of a point the value lies; so does each verdict on the mean. Rounded at random a mean tells
+    most from a multiple of the step, where a value of 0 is never rounded up.
+
+    Args:
+        n: patients with a case each.
+        repetitions: values of the patient, of which the information is the mean.
+        seed: of these values.
+        release: predictions' name, sum and number of cases to the text that is told.
+    """
+    random = np.random.default_rng(seed)
+    step, asks = rate_step(RULES, n), affordable(RATE_BITS)
+    base = 50 * step * n
+    gained = []
+    for repetition in range(repetitions):
+        value = random.integers(LEVELS.size)
+        chance = np.full(LEVELS.size, 1 / LEVELS.size)
+        for ask in range(asks):
+            told = (release or rounded_mean)(f"{repetition}-{ask}", base + Fraction(int(value), 100), n)
+            up = LEVELS / float(step * n)
+            chance = chance * (up if Fraction(told) > 50 * step else 1 - up)
+            chance /= chance.sum()
+        gained.append(np.log2(chance[value] * LEVELS.size))
+    bisected = float(min(np.log2(LEVELS.size), asks))
+    return Outcome(
+        name=f"one patient's Dice from means of known others, n = {n}",
+        unit="bits about it",
+        full=float(np.log2(LEVELS.size)),
+        default=float(np.mean(gained)),
+        bound=asks * z_capacity(1 / RULES.count_base),
+        note=f"{asks} answers; to the nearest step, or by {affordable(2.0)} verdicts: {bisected:.1f}",
+    )
+
+
+def rounded_mean(name, total, n):
+    """A mean as it is told, but for the thresholds."""
+    step = rate_step(RULES, n)
+    return text_on(step * int(total / n / step + offset(b"secret", name, "mean_dice", "value")), step)
+
+
+def z_capacity(share):
+    """Bits that one answer tells at most about a value that makes it with a chance between p and p + ``share``.
+
+    Most at p = 0: the capacity of the Z-channel (Shannon 1956).
+    """
+    kept = 1 - share
+    return float(np.log2(1 + share * kept ** (kept / share)))
+
+
 def all_attacks(*, small=False):
     """Every attack, at the size of the publication or at one for the normal suite."""
     if small:
@@ -289,5 +348,13 @@ def all_attacks(*, small=False):
             auroc_oracle(n=300),
             log_loss_oracle(n=300),
             stratum_code(),
+            one_patients_dice(repetitions=40),
         ]
-    return [wacky_boosting(), feature_selection(), auroc_oracle(), log_loss_oracle(), stratum_code()]
+    return [
+        wacky_boosting(),
+        feature_selection(),
+        auroc_oracle(),
+        log_loss_oracle(),
+        stratum_code(),
+        one_patients_dice(),
+    ]

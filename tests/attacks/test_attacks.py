@@ -6,6 +6,7 @@ attacks`); ``literature`` takes them everywhere (`make attacks SIZE=literature`)
 
 import json
 import os
+from fractions import Fraction
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +14,8 @@ import pytest
 from scipy import optimize
 
 from sandbox.disclosure.screen import screen
+from sandbox.outcome.true_masks import MASK_TRUTHS
+from sandbox.plan.metric_catalogue import MASK_COLUMNS
 from sandbox.plan.protocol import Protocol
 from sandbox.reuse.bits import cost
 from sandbox.scoring.score import score
@@ -29,7 +32,14 @@ def outcomes():
     return dict(zip(NAMES, simulations.all_attacks(small=not FULL), strict=True))
 
 
-NAMES = ("majority vote", "feature selection", "auroc oracle", "log-loss oracle", "stratum code")
+NAMES = (
+    "majority vote",
+    "feature selection",
+    "auroc oracle",
+    "log-loss oracle",
+    "stratum code",
+    "one patient",
+)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -216,3 +226,66 @@ def test_the_texts_of_a_stratum_code_are_those_of_the_release_path_itself(hits):
     (field,) = found.fields
     assert field.value in simulations.rate_texts(positives)
     assert (field.value is None) == (min(hits, positives - hits) < RULES.minimum_cell)
+
+
+def released_mean(name, total, n):
+    """A mean Dice as the release path tells it: scored, screened, charged."""
+    values = np.full(n, float((total - total % 1) / (n - 1)))
+    values[0] = float(total % 1)
+    columns = {f"answer:{each}": np.zeros(n) for each in MASK_COLUMNS}
+    truth = {each: np.ones(n) for each in MASK_TRUTHS}
+    table = pa.table(
+        {
+            "case_id": [f"case-{index:05d}" for index in range(n)],
+            "patient_key": [f"patient-{index:05d}" for index in range(n)],
+            "failure": pa.nulls(n, pa.string()),
+            **truth,
+            **columns,
+            "answer:dice": values,
+        }
+    )
+    found = screen(
+        score(table, MASKS, "e"),
+        RULES,
+        scope=name,
+        secret=b"secret",
+        selection=lambda path: path.endswith("all/mean_dice/value"),
+    )
+    assert cost(found.fields) == simulations.RATE_BITS
+    (field,) = found.fields
+    return field.value
+
+
+MASKS = Protocol.model_validate(
+    PROTOCOL.model_dump(exclude={"output"})
+    | {
+        "task": {"kind": "segmentation", "target": "lesion", "unit": "image"},
+        "output": {"mask": {"runs": 100}},
+        "boundary": {"tolerance": 1, "unit": "px"},
+        "intervals": {"bootstrap_replicates": 200},
+    }
+)
+
+
+@pytest.mark.parametrize("dice", [Fraction(0), Fraction(37, 100), Fraction(99, 100)])
+def test_the_means_of_one_patients_attack_are_those_of_the_release_path_itself(dice):
+    """Half a step is put on top, so that the mean as a binary fraction cannot fall to the other side of a step."""
+    n = 200
+    total = 20 * simulations.rate_step(RULES, n) * n // 2 + Fraction(1, 2) + dice / 2
+    for name in ("a", "b", "c", "d"):
+        assert released_mean(name, total, n) == simulations.rounded_mean(name, total, n)
+
+
+def test_no_answer_tells_more_of_a_value_than_the_bound_that_the_attack_is_held_against():
+    """Capacity of a choice between chances p and p + 0.1, by search over p and over the value's own chance."""
+    share = 1 / RULES.count_base
+    low, own = np.meshgrid(np.linspace(0, 1 - share, 181), np.linspace(0.001, 0.999, 999))
+
+    def entropy(p):
+        return -sum(np.where(q > 0, q * np.log2(np.where(q > 0, q, 1)), 0) for q in (p, 1 - p))
+
+    told = entropy(low + own * share) - own * entropy(low + share) - (1 - own) * entropy(low)
+    assert told.max() == pytest.approx(simulations.z_capacity(share), rel=1e-3)
+    assert told.max() <= simulations.z_capacity(share) + 1e-12
+    # At the lowest and, by symmetry, at the highest p.
+    assert np.unravel_index(told.argmax(), told.shape)[1] in (0, 180)

@@ -79,7 +79,22 @@ def evaluate(
     workspace: Workspace, vendor: str, *, skill: float = 0.35, seed: int = 1, version: str = "1"
 ) -> str:
     """Leave a finished evaluation behind, as ``proctor evaluate`` does, and give its id."""
-    registered = protocols.find(workspace, "opacity")
+    return finished(workspace, vendor, answers(skill, seed), seed=seed, version=version)
+
+
+def finished(
+    workspace: Workspace,
+    vendor: str,
+    table: pa.Table,
+    *,
+    seed: int = 1,
+    version: str = "1",
+    protocol: str = "opacity",
+    answered: pa.Table | None = None,
+) -> str:
+    """The same of given scored cases; ``answered`` are the predictions, for a task that keeps more than numbers."""
+    registered = protocols.find(workspace, protocol)
+    cases, patients = table.num_rows, len(set(table["patient_key"].to_pylist()))
     identity = Identity(
         holdout="cxr",
         version=version,
@@ -89,16 +104,17 @@ def evaluate(
         policy=digest("policy"),
         code=digest("code"),
     )
-    table = answers(skill, seed)
-    results = score(table, registered.protocol, identity.evaluation, StepCounts(locked=CASES))
+    results = score(table, registered.protocol, identity.evaluation, StepCounts(locked=cases))
     folder = workspace.evaluation(identity.evaluation)
     folder.mkdir(parents=True)
     pq.write_table(table, folder / "scored.parquet")
+    if answered is not None:
+        pq.write_table(answered, folder / "predictions.parquet")
     (folder / "results.json").write_bytes(to_json(results))
     write_json(folder / "identity.json", {**asdict(identity), "vendor": vendor})
     write_json(
         folder / "holdout.json",
-        {"name": "cxr", "version": version, "patients": CASES, "cases": CASES, "synthetic": True},
+        {"name": "cxr", "version": version, "patients": patients, "cases": cases, "synthetic": True},
     )
     about = {"evaluation": identity.evaluation}
     with open_ledger(workspace) as ledger:
