@@ -25,11 +25,16 @@ pytestmark = pytest.mark.engine
 PATIENTS, SLICES, ROWS, COLUMNS = 18, 14, 48, 56
 SPACING, GAP = (0.8, 0.7), 2.0
 TURNS = (made.AXIAL, (0.8, 0.6, 0.0, 0.0, 0.0, -1.0), (1.0, 0.0, 0.0, 0.0, 0.8, 0.6))
-DOCKERFILE = b"""FROM proctor/base
-COPY threshold_nodules.py /vendor/
+DOCKERFILE = """FROM proctor/base
+COPY threshold_nodules.py mha.py /vendor/
 USER 65532:65532
-ENTRYPOINT ["python3", "-u", "/vendor/threshold_nodules.py"]
+ENTRYPOINT ["python3", "-u", "/vendor/threshold_nodules.py", "%s"]
 """
+MHA = VENDORS.parents[1] / "runners/contracts/vendors/mha.py"
+GRAND_CHALLENGE = [
+    *("--contract", "grand-challenge", "--contract-file", str(VENDORS / "ct_inputs.yaml")),
+    *("--answer", "nodules.json"),
+]
 PROTOCOL = """
 proctor: protocol/1
 name: nodules
@@ -134,16 +139,26 @@ def scans(tmp_path_factory):
     return home, folder, truth
 
 
-def test_nodules_are_found_where_they_lie_in_the_patient(scans, engine, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("contract", "options"), [("worker", []), ("grand-challenge", GRAND_CHALLENGE)], ids=["worker", "gc"]
+)
+def test_nodules_are_found_where_they_lie_in_the_patient(
+    scans, engine, tmp_path, monkeypatch, contract, options
+):
     home, folder, truth = scans
     monkeypatch.setenv("PROCTOR_HOME", str(home))
     script = (VENDORS / "threshold_nodules.py").read_bytes()
-    files = {"Dockerfile": DOCKERFILE, "threshold_nodules.py": script}
-    archive = save_image(engine, build_image(engine, "proctor/test-nodules", files), tmp_path / "nodules.tar")
-    assert main(["-q", "submission", "admit", str(archive), "--vendor", "nodules"]) == 0
-    asked = ["--holdout", "ct", "--submission", "nodules", "--protocol", str(folder / "protocol.yaml")]
+    files = {
+        "Dockerfile": (DOCKERFILE % contract).encode(),
+        "threshold_nodules.py": script,
+        "mha.py": MHA.read_bytes(),
+    }
+    image, vendor = build_image(engine, f"proctor/test-nodules-{contract}", files), f"nodules-{contract}"
+    archive = save_image(engine, image, tmp_path / "nodules.tar")
+    assert main(["-q", "submission", "admit", str(archive), "--vendor", vendor, *options]) == 0
+    asked = ["--holdout", "ct", "--submission", vendor, "--protocol", str(folder / "protocol.yaml")]
     assert main(["-q", "evaluate", *asked]) == 0
-    (item,) = evaluations(open_workspace(home))
+    (item,) = [each for each in evaluations(open_workspace(home)) if each.vendor == vendor]
     assert item.state == "finished"
     results = from_json((item.folder / "results.json").read_bytes())
     assert (results.flow.answered, results.flow.failed) == (PATIENTS, 0)
