@@ -99,14 +99,14 @@ def _read_case(task: ReadingTask, thing: Any, case: str, paths: Sequence[str]) -
     try:
         geometric = task.mask or task.boxes or task.lesions
         grid = (read_grid if geometric else read_instances)([Path(path) for path in paths])
-        found = _blank(grid) if thing is None else _read(thing, grid, task)
+        if task.lesions is not None:
+            return _lesions_found(thing, grid, task.reading, task.lesions, case)
+        found = _blank(grid) if thing is None else _read(thing, grid, task.reading, mask=task.mask)
     except ImageDefect as defect:
         return CaseTruthFound(case=case, problem=str(defect))
     except (AttributeError, ValueError, TypeError, KeyError, IndexError, ArithmeticError):
         # Foreign objects lack anything; what was being read when it showed is of no use to the operator.
         return CaseTruthFound(case=case, problem=f"is no {task.reading.form} that can be read")
-    if isinstance(found, VolumeLesions):
-        return CaseTruthFound(case=case, lesions=found.lesions)
     if isinstance(found, FoundMask):
         plane = found.mask[0] if grid.slices == 1 else found.mask
         return CaseTruthFound(
@@ -125,11 +125,8 @@ def _blank(grid: ImageGrid) -> FoundMask:
 
 
 def _read(
-    thing: Any, grid: ImageGrid, task: ReadingTask
-) -> FoundMask | VolumeLesions | tuple[Box, ...] | str | None:
-    if task.lesions is not None:
-        return _read_lesions(thing, grid, task.reading, task.lesions)
-    reading, mask = task.reading, task.mask
+    thing: Any, grid: ImageGrid, reading: Reading, *, mask: bool
+) -> FoundMask | tuple[Box, ...] | str | None:
     # Each form is imported by the children that meet it.
     if isinstance(reading, SegmentationForm):
         from holdout.reference_segmentation import segmentation_mask
@@ -157,30 +154,28 @@ def _read(
     return referenced_as(thing, grid, reading)
 
 
-def _read_lesions(thing: Any, grid: ImageGrid, reading: Reading, kind: LesionKind) -> VolumeLesions | None:
+def _lesions_found(
+    thing: Any, grid: ImageGrid, reading: Reading, kind: LesionKind, case: str
+) -> CaseTruthFound:
     """Lesions in a volume: the separate objects of a mask, or the places that a report or a structure set names."""
-    from holdout.mask_lesions import mask_lesions
-
-    if isinstance(reading, SegmentationForm):
-        from holdout.reference_segmentation import segmentation_mask
-
-        found = segmentation_mask(thing, grid, reading)
-    elif isinstance(reading, VolumeForm):
-        from holdout.reference_volumes import volume_mask
-
-        found = volume_mask(thing, grid, reading)
-    elif isinstance(reading, StructureSetForm):
-        from holdout.reference_structures import structure_mask, structure_places
-
-        if kind == "points" and (places := structure_places(thing, grid, reading)) is not None:
-            return places
-        found = structure_mask(thing, grid, reading)
-    else:
-        assert isinstance(reading, ReportForm)
+    places: VolumeLesions | None = None
+    if isinstance(reading, ReportForm):
         from holdout.reference_reports import reported_places
 
-        return reported_places(thing, grid, reading)
-    return None if found is None else mask_lesions(found.mask, grid, kind)
+        places = reported_places(thing, grid, reading)
+    elif isinstance(reading, StructureSetForm) and kind == "points":
+        from holdout.reference_structures import structure_places
+
+        places = structure_places(thing, grid, reading)
+    if places is not None or isinstance(reading, ReportForm):
+        return CaseTruthFound(case=case, lesions=None if places is None else places.lesions)
+    from holdout.mask_lesions import mask_lesions
+
+    found = _read(thing, grid, reading, mask=True)
+    if not isinstance(found, FoundMask):
+        return CaseTruthFound(case=case)
+    objects = mask_lesions(found.mask, grid, kind)
+    return CaseTruthFound(case=case, lesions=objects.lesions, resampled=found.resampled)
 
 
 def opened(content: bytes) -> Any:

@@ -49,7 +49,10 @@ def reported(dataset: Any, grid: ImageGrid, form: ReportForm) -> tuple[Box, ...]
     if form.evaluation is not None:
         return _answer(groups, form)
     if grid.slices != 1:
-        raise ImageDefect("findings are boxes in one image, but the case has several; lock with --unit image")
+        raise ImageDefect(
+            "findings are boxes in one image, but the case has several; lock with --unit image, or declare "
+            "lesions: points"
+        )
     boxes = [box for group in groups for box in _finding(group, grid, whole=group is not dataset)]
     return tuple(boxes) or None
 

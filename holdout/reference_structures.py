@@ -78,7 +78,10 @@ def structure_points(dataset: Any, grid: ImageGrid, form: StructureSetForm) -> t
     if contours is None:
         return None
     if grid.slices != 1:
-        raise ImageDefect("findings are boxes in one image, but the case has several; lock with --unit image")
+        raise ImageDefect(
+            "findings are boxes in one image, but the case has several; lock with --unit image, or declare "
+            "lesions: points"
+        )
     reach = max(grid.nearness(), (grid.thickness or 0) / 2)
     boxes = []
     for contour in contours:

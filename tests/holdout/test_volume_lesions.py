@@ -267,6 +267,25 @@ def test_segmentations_structure_sets_and_volumes_give_lesions(scans):
     assert found.by_case[uid(one)].labels["b"] is None
 
 
+def test_lesions_of_a_mask_on_another_grid_say_that_it_was_resampled(scans):
+    folder, (one, *_) = scans
+    affine = np.diag([-1.4, -1.6, 2.5, 1.0])
+    affine[:3, 3] = 10.0, 20.0, 30.0
+    block = np.zeros((12, 10, 5), dtype=np.uint8)
+    block[3:6, 2:5, 1:3] = 1
+    nibabel.save(nibabel.Nifti1Image(block, affine), folder / "one.nii.gz")
+    table(folder, f"{uid(one)},one.nii.gz", header="seriesuid,file")
+    with pytest.raises(ReferenceStandardError, match="another grid"):
+        read(folder, "nodule: {lesions: points, column: file, read: {form: nifti}}")
+    found = read(
+        folder, "nodule: {lesions: points, column: file, read: {form: nifti, on_mismatch: resample}}"
+    )
+    # The middle of the coarse block, in LPS; the grid of the images is half as wide.
+    assert lesions(found, one)[0] == pytest.approx((-10 + 4 * 1.4, -20 + 3 * 1.6, 33.75), abs=0.5)
+    assert found.by_case[uid(one)].resampled
+    assert "was resampled" in found.notes[0]
+
+
 def test_groups_of_a_report_are_points_in_the_patient(tmp_path):
     images = made.ct_series()
     grid = read_grid(made.save_all(tmp_path, images))
