@@ -5,6 +5,7 @@ Oracles: Dice over sets of elements, Student's t for paired differences, Wilson'
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pyarrow as pa
@@ -194,6 +195,25 @@ def test_no_mask_is_stored_only_what_it_was_worth(world, tmp_path):
     assert first["levels"] is None
     assert set(first["kept"]) == {DIGEST, *protocol().answer_columns}
     assert (tmp_path / "world/journal.jsonl").read_bytes() == b""
+
+
+def test_a_run_that_goes_on_from_its_journal_writes_the_same_bytes(world, tmp_path):
+    cells, _, _ = world
+    asks = tuple(
+        Ask(token=f"{name}-{severity}-c{i:03d}", case_id=f"c{i:03d}", perturbation=name, severity=severity)
+        for name, severity in cells
+        for i in range(N)
+    )
+    again = tmp_path / "again"
+    again.mkdir()
+    shutil.copyfile(tmp_path / "world/stress.jsonl", again / "stress.jsonl")
+    plan = StressPlan(asks=asks, sample=())
+    step = StressStep(plan, again, protocol(), pa.table({"case_id": pa.array([], pa.string())}))
+    with step.journal:
+        assert step.done
+        step.write()
+    written = [(folder / "stress.parquet").read_bytes() for folder in (again, tmp_path / "world")]
+    assert written[0] == written[1]
 
 
 def one_test(tmp_path, name, answers, clean=CLEAN, truths=TRUTHS, **section):
