@@ -4,9 +4,10 @@ Notation: n cases, of which one patient has at most m; S the sum of the values, 
 by at most m/n, whatever they are. A mean over all cases leaves, never one of a stratum, when
 
 - it rests on ``minimum_cell`` patients,
-- S and n - S are at least ``minimum_cell`` times m: nearer to 0 or 1 it tells of every patient, and no few patients
-  make up most of S,
-- some grid of ``rate_grids`` has a step h of at least ``count_base`` times m/n; the finest such is taken.
+- some grid of ``rate_grids`` has a step h of at least ``count_base`` times m/n, so that no few patients' cases make up
+  most of it; the finest such is taken,
+- rounded, it is neither 0 nor 1, unless ``extreme_rates`` may be told. The rounded number decides, which is all that a
+  withheld mean tells; the mean itself, or a threshold on S, would tell of one patient what rounding hides.
 
 It is rounded to that grid *at random*, up or down: floor(M/h + u) steps, with u uniform on [0, 1), made by HMAC from a
 secret of the institution, the digest of the predictions and the metric. The same predictions are so always told by the
@@ -27,8 +28,9 @@ the following holds for somebody who knows every value but those of k patients, 
    length 2nh, at least 2 m ``count_base``. While k <= 2 count_base it never cuts their range [0, km] on both sides. It
    cuts it at all with a chance of at most k/count_base: only if M/h and what it would be for a value cut off lie on two
    sides of a whole number and the number told is on the far side. That chance is the difference of 1 once more.
-3. *All together.* S stays free over more than ``minimum_width`` patients after all numbers told of it: the audit holds
-   the intervals of 2 against each other.
+3. *All together.* S stays free over at least ``minimum_width`` patients after all that is told of it by one protocol:
+   the audit holds the intervals of 2, and the verdicts on the mean, against each other. Means of the same predictions
+   by protocols that count failed or empty cases otherwise are further numbers in the sense of 1.
 
 Where it ends: the chances add up over the numbers told. Somebody who knows everybody else's values and spends a whole
 budget on one patient (21 numbers) tells a Dice of 0 from one of 1 with a chance of 0.95, and 0.8 from 0.9 with one of
@@ -44,8 +46,8 @@ Of other tasks no mean leaves. A measurement's mean moves with one patient as fa
 covers; a detection's curves count lesions, of which one patient may have any number. Medians, object qualities and
 distances of a segmentation stay inside for the same reasons.
 
-Random rounding: Fellegi 1975, Statistics Canada; Chaum 1985 for offsets that stay with the question. Total variation as
-a bound on what is learned: Dwork et al. 2006, (0, delta)-differential privacy.
+Random rounding: Fellegi 1975, Survey Methodology 1:123. An offset that stays with what was asked: Fraser and Wooton
+2005 (the cell key method). A bound on total variation is (0, delta)-differential privacy: Dwork et al. 2006, EUROCRYPT.
 """
 
 from __future__ import annotations
@@ -149,19 +151,15 @@ def tell_mean(mean: Mean, slot: Slot, rules: DisclosureRules, *, scope: str, sec
     if not secret:
         raise DisclosureError("a mean is rounded by a secret of the institution, and none was given")
     step = rate_step(rules, mean.worth)
-    refusal = _refusal(mean, step, rules)
-    if refusal is not None:
-        return Told(refusal=refusal, constraints=tuple(_at_most(*each) for each in refusal.at_most))
-    assert step is not None
-    u, floors = offset(secret, scope, slot.name, slot.part), tuple(_floors(mean, rules))
+    if step is None or mean.found.value is None or mean.found.patients < rules.minimum_cell:
+        return Told(refusal=_NOT_DEFINED if mean.found.value is None else _FEW)
+    steps = math.floor(mean.value / step + offset(secret, scope, slot.name, "value"))
+    known = tuple(_within(mean, (steps - 1) * step, (steps + 1) * step))
+    if steps in (0, int(1 / step)) and rules.extreme_rates == "withheld":
+        return Told(refusal=_EXTREME, constraints=known)
     if slot.part != "value":
-        return _end(mean, slot, rules, u, floors)
-    steps = math.floor(mean.value / step + u)
-    return Told(
-        value=steps_text(steps, step),
-        grid=steps_text(1, step),
-        constraints=(*floors, *_within(mean, (steps - 1) * step, (steps + 1) * step)),
-    )
+        return _end(mean, slot, rules, offset(secret, scope, slot.name, slot.part))
+    return Told(value=steps_text(steps, step), grid=steps_text(1, step), constraints=known)
 
 
 def tell_criterion_on_mean(mean: Mean, criterion: CriterionResult) -> Told:
@@ -182,51 +180,23 @@ def tell_criterion_on_mean(mean: Mean, criterion: CriterionResult) -> Told:
     return Told(value=criterion.verdict, constraints=tuple(known))
 
 
-def _refusal(mean: Mean, step: Fraction | None, rules: DisclosureRules) -> Withheld | None:
-    least = rules.minimum_cell
-    if mean.found.value is None:
-        return Withheld(rule="metric", sentence="The value could not be estimated.")
-    if mean.found.patients < least:
-        return Withheld(
-            rule="patients", sentence="The mean rests on fewer patients than the policy asks for."
-        )
-    if step is None:
-        return Withheld(
-            rule="rounding",
-            sentence="No grid of the policy is coarse enough for a mean over so few patients.",
-        )
-    if mean.value in (0, 1) and rules.extreme_rates == "released":
-        return None
-    # Whether it is 0 or 1 exactly is not said: that would tell every patient's value.
-    small = tuple((cell, least - 1) for cell in mean.cells.values() if mean.values[cell] < least)
-    if not small:
-        return None
-    return Withheld(
-        rule="extreme_rates",
-        sentence="The mean lies so near to 0 or 1 that few patients make the difference.",
-        at_most=small,
-    )
-
-
+_NOT_DEFINED = Withheld(rule="metric", sentence="The value could not be estimated.")
+_FEW = Withheld(
+    rule="patients",
+    sentence="The mean rests on fewer patients than the policy, or its coarsest grid, asks for.",
+)
+_EXTREME = Withheld(rule="extreme_rates", sentence="Rounded, the mean is 0 or 1, which the policy withholds.")
 _NO_INTERVAL = Withheld(
     rule="interval",
     sentence="There is no interval, or no grid of the policy is coarse enough for it on so few patients.",
 )
 
 
-def _floors(mean: Mean, rules: DisclosureRules) -> Iterator[Constraint]:
-    """A number that leaves tells that sum and lack reached the minimum, or are 0 where that may be told."""
-    for name in ("sum", "lack"):
-        cell = mean.cells[name]
-        exact = mean.value == (0 if name == "sum" else 1)
-        yield between(total([cell]), None if exact else rules.minimum_cell, 0 if exact else None)
-
-
-def _end(mean: Mean, slot: Slot, rules: DisclosureRules, u: Fraction, floors: tuple[Constraint, ...]) -> Told:
+def _end(mean: Mean, slot: Slot, rules: DisclosureRules, u: Fraction) -> Told:
     step = rate_end_step(rules, mean.worth)
     end = mean.found.low if slot.part == "low" else mean.found.high
     if step is None or end is None:
-        return Told(refusal=_NO_INTERVAL, constraints=floors)
+        return Told(refusal=_NO_INTERVAL)
     exact, top = Fraction(end), int(1 / step)
     if slot.part == "low":
         steps = max(0, math.floor(exact / step - u))
@@ -238,7 +208,7 @@ def _end(mean: Mean, slot: Slot, rules: DisclosureRules, u: Fraction, floors: tu
     return Told(
         value=steps_text(steps, step),
         grid=steps_text(1, step),
-        constraints=(*floors, *_within(mean, span[0] + away, span[1] + away)),
+        constraints=tuple(_within(mean, span[0] + away, span[1] + away)),
     )
 
 

@@ -26,10 +26,10 @@ class DisclosureRules(BaseModel):
     """Which numbers may leave, and how coarsely.
 
     Attributes:
-        minimum_cell: fewest cases in a confusion cell, and fewest patients of a group, that a number may show. Of a
-            mean of values from 0 to 1 also how many patients its sum must be worth, and be short of the most.
+        minimum_cell: fewest cases in a confusion cell, and fewest patients of a group, that a number may show.
         minimum_positives, minimum_negatives: fewest of each behind an AUROC.
-        extreme_rates: ``withheld``: a rate whose numerator or remainder is 0 does not leave, nor a mean of 0 or 1.
+        extreme_rates: ``withheld``: a rate whose numerator or remainder is 0 does not leave, nor a mean
+            that is 0 or 1 when rounded.
         count_base: counts are rounded to multiples of it.
         rate_grids: steps of rates, rising. Each rate takes the finest whose step spans ``count_base`` cases, each mean
             the finest whose step spans ``count_base`` patients (:mod:`sandbox.disclosure.means`).

@@ -98,8 +98,7 @@ def screen(
     structure += [mean.structure for mean in means.values()]
     protected = [cell for part in counted for cell in telling.protected(part, fields)]
     # A verdict alone leaves however high its limit is, as those on numbers that never leave do.
-    counts = (cell for name, mean in means.items() if _is_told(name, fields) for cell in mean.values)
-    protected += telling.unless_told_empty(counts, fields)
+    protected += [cell for name, mean in means.items() if _is_told(name, fields) for cell in mean.values]
     return Screened(
         fields=fields,
         verdicts=tuple(_verdict(slot, told[slot.path]) for slot in chosen),

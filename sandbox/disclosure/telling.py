@@ -254,14 +254,6 @@ def overall(verdict: str | None, criteria: Sequence[Told]) -> Told:
 
 def protected(counted: Counted, fields: Iterable[ReleasedField]) -> tuple[str, ...]:
     """Cells that the audit protects: all but those that a released 0 % or 100 % tells on purpose."""
-    names = [cell for part in counted.truth.values() for cell in part.values()]
-    names += [cell for table in counted.confusion.values() for own in table.values() for cell in own.values()]
-    names += [*counted.failing.values(), *counted.codes.values()] if _tells_failures(counted, fields) else []
-    return unless_told_empty(names, fields)
-
-
-def unless_told_empty(cells: Iterable[str], fields: Iterable[ReleasedField]) -> tuple[str, ...]:
-    """``cells`` without those that a released field tells to be empty on purpose."""
     told = {
         found.terms[0].cell
         for field in fields
@@ -269,7 +261,10 @@ def unless_told_empty(cells: Iterable[str], fields: Iterable[ReleasedField]) -> 
         for found in field.constraints
         if len(found.terms) == 1 and found.high == 0
     }
-    return tuple(cell for cell in dict.fromkeys(cells) if cell not in told)
+    names = [cell for part in counted.truth.values() for cell in part.values()]
+    names += [cell for table in counted.confusion.values() for own in table.values() for cell in own.values()]
+    names += [*counted.failing.values(), *counted.codes.values()] if _tells_failures(counted, fields) else []
+    return tuple(cell for cell in dict.fromkeys(names) if cell not in told)
 
 
 def _tells_failures(counted: Counted, fields: Iterable[ReleasedField]) -> bool:

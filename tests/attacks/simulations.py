@@ -333,7 +333,7 @@ def rounded_mean(name, total, n):
 def z_capacity(share):
     """Bits that one answer tells at most about a value that makes it with a chance between p and p + ``share``.
 
-    Most at p = 0: the capacity of the Z-channel (Shannon 1956).
+    Most at p = 0, where it is the capacity of the Z-channel.
     """
     kept = 1 - share
     return float(np.log2(1 + share * kept ** (kept / share)))
