@@ -33,7 +33,7 @@ SIZE := full
 attacks: .venv/.development
 	@PROCTOR_ATTACK_SIZE=$(SIZE) .venv/bin/python -m pytest -q tests/attacks $(ARGS)
 
-# How often nominal 95 % intervals hold the truth, by simulation; RUNS=<number> of each design.
+# How often nominal 95 % intervals hold the truth, by simulation; RUNS=<number> of each design (1,000).
 coverage: .venv/.development
 	@PYTHONPATH=. .venv/bin/python tests/coverage/simulate.py $(RUNS)
 
