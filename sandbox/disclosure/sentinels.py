@@ -174,10 +174,13 @@ def _members(text: bytes, *, strict: bool) -> Iterator[tuple[str, bytes]]:
             yield "zip names", "\n".join(member.filename for member in members).encode()
             for member in members:
                 yield "zip", archive.read(member)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (DisclosureRefusedError, MemoryError):
+        raise
+    except Exception as error:
+        # Locked, damaged or in an unknown method, an archive makes zipfile raise almost anything.
         if not strict:
             return
-        # Locked, damaged or in an unknown method: what cannot be read cannot be cleared.
+        # What cannot be read cannot be cleared.
         raise DisclosureRefusedError(
             "an archive that would leave cannot be read in full; release plain files"
         ) from error

@@ -94,6 +94,15 @@ def test_an_archive_that_cannot_be_read_is_not_cleared():
         find_traces(bytes(data), [MARK])
 
 
+def test_an_archive_whose_members_lie_before_its_beginning_is_no_crash():
+    data = bytearray(zipped(b"nothing at all, " * 50))
+    # The offset of the central directory in its end record (APPNOTE 4.3.16), two bytes too large.
+    data[-6:-2] = (int.from_bytes(data[-6:-2], "little") + 2).to_bytes(4, "little")
+    with pytest.raises(DisclosureRefusedError, match="cannot be read in full"):
+        find_traces(bytes(data), [MARK])
+    assert find_traces(base64.b64encode(data), [MARK]) == ()
+
+
 def test_a_bomb_is_refused_before_it_is_unfolded():
     data = zipped(b"\0" * (300 * 2**20))
     with pytest.raises(DisclosureRefusedError, match="unfolds"):
