@@ -219,7 +219,8 @@ def test_a_container_that_stress_breaks_loses_no_clean_case(site, engine, tmp_pa
     assert (facts["asked_again"] > 0) == (breaks != "at once")
     if breaks == "at once":
         assert facts["stress_failures"] == {"crashed": 10}
-    assert facts["containers"] > 10
+    # Two stressed questions in a row cost one container, where it breaks by the next question.
+    assert facts["containers"] > (10 if breaks == "at once" else 5)
 
 
 @pytest.mark.parametrize(("whole_set", "containers"), [("apart", 2), ("among", 1)])
