@@ -17,6 +17,13 @@ settings.load_profile("proctor")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items):
+    """Mark every test that asks for the engine, so that none of them runs beside others."""
+    for item in items:
+        if "engine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine)
+
+
 @pytest.fixture(scope="session")
 def engine():
     """The container engine of this machine; without one, what needs it is skipped with the two ways out."""
