@@ -18,7 +18,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
-    """Mark every test that asks for the engine, so that none of them runs beside others."""
+    """Mark every test that asks for the engine, so that none of them runs among those that fill the processors."""
     for item in items:
         if "engine" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
